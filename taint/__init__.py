@@ -1,0 +1,61 @@
+"""Keep personal data to the purpose it was collected for.
+
+import taint
+
+@taint.source(purpose="security.mfa", category="user.contact.phone_number")
+def enrolled_phone(user_id: int) -> str: ...
+
+@taint.sink(purpose="advertising.audiences")
+def upload_audience(rows: list[dict[str, str]]) -> None: ...
+
+upload_audience([{"phone": enrolled_phone(7)}])     # PurposeViolationError
+"""
+
+from taint.carriers import TaintedBytes, TaintedProxy, TaintedStr, label, labels_of, plain, ranges_of
+from taint.configuration import configure
+from taint.errors import (
+    ConfigurationError,
+    DeclassificationError,
+    IntegrationError,
+    PurposeViolationError,
+    TaintError,
+)
+from taint.evidence import Evidence
+from taint.flows import check, sink, source, zone
+from taint.labels import Label, Labels, Range, Trace
+from taint.modes import Mode
+from taint.policy import Flow, Outcome, Verdict
+from taint.propagation import install, uninstall
+from taint.version import __version__
+
+__all__ = [
+    "ConfigurationError",
+    "DeclassificationError",
+    "Evidence",
+    "Flow",
+    "IntegrationError",
+    "Label",
+    "Labels",
+    "Mode",
+    "Outcome",
+    "PurposeViolationError",
+    "Range",
+    "TaintError",
+    "TaintedBytes",
+    "TaintedProxy",
+    "TaintedStr",
+    "Trace",
+    "Verdict",
+    "__version__",
+    "check",
+    "configure",
+    "install",
+    "label",
+    "labels_of",
+    "plain",
+    "ranges_of",
+    "sink",
+    "source",
+    "uninstall",
+    "zone",
+]

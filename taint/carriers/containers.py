@@ -1,0 +1,225 @@
+"""Looking into containers: which carriers are inside, where, and putting others in their place.
+
+What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their
+subclasses, dataclasses, attrs classes, pydantic models, and the own attributes of any other object
+(but not the attributes of the objects in those: a database session is not data). Cycles are seen
+once; depth is bounded by memory only, since nothing here recurses into a value while it looks.
+"""
+
+from __future__ import annotations
+
+import datetime
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ["Step", "children", "is_atomic", "map_leaves", "path_text", "walk"]
+
+Step = tuple[Any, str]
+"""A way into a container: the steps before it (or None) and the last one, as it is shown."""
+
+_ATOMIC = frozenset(
+    (
+        *(type(None), bool, int, float, complex, str, bytes, bytearray, memoryview, range, slice, type(...)),
+        *(type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType),
+        *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
+        *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone),
+    )
+)
+
+
+def is_atomic(value: object) -> bool:
+    """Tell whether nothing can be inside a value, by its exact type."""
+    return type(value) in _ATOMIC
+
+
+def _key_step(key: object) -> str:
+    """Show a key only where it is a plain name: any other key may itself be personal data."""
+    if type(key) is str and key.isidentifier() and len(key) <= 64:
+        return f".{key}"
+    return "[*]"
+
+
+def _field_names(kind: type) -> Iterable[str] | None:
+    """Give the field names of a dataclass, attrs class, pydantic model or named tuple."""
+    names: Any = getattr(kind, "__dataclass_fields__", None)
+    if names is None:
+        names = getattr(kind, "__pydantic_fields__", None)
+    if names is None:
+        attributes = getattr(kind, "__attrs_attrs__", None)
+        names = None if attributes is None else [attribute.name for attribute in attributes]
+    return names if isinstance(names, Iterable) else None
+
+
+def _own_attributes(value: object) -> dict[str, Any]:
+    """Read an object's attributes without running any code of its class."""
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        own = None
+    found = dict(own) if type(own) is dict else {}
+    for name in _field_names(type(value)) or ():
+        if name not in found:
+            try:
+                found[name] = object.__getattribute__(value, name)
+            except AttributeError:
+                continue  # A field without a value yet.
+    return found
+
+
+def children(value: object) -> Iterable[tuple[str, Any]] | None:
+    """Give what is directly inside a value, each with its step; None where it is no container."""
+    if isinstance(value, dict | types.MappingProxyType):
+        return _mapping_children(value)
+    if isinstance(value, tuple):
+        names = getattr(type(value), "_fields", None)
+        if names is not None:
+            return [(f".{name}", item) for name, item in zip(names, value, strict=False)]
+        return [(f"[{index}]", item) for index, item in enumerate(value)]
+    if isinstance(value, list | deque):
+        return [(f"[{index}]", item) for index, item in enumerate(value)]
+    if isinstance(value, set | frozenset):
+        return [("[*]", item) for item in value]
+    return None
+
+
+def _mapping_children(value: Any) -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        if type(key) is not str:
+            yield ".keys()", key
+        yield _key_step(key), item
+
+
+def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> Iterator[tuple[Step, Any]]:
+    """Find every leaf inside a value.
+
+    Args:
+        value: Anything.
+        is_leaf: Tells what is looked for; leaves are not looked into.
+        root: What the value itself is called.
+
+    Yields:
+        The way to it and the leaf.
+    """
+    stack: list[tuple[Step, Any, bool]] = [((None, root), value, True)]
+    seen: set[int] = set()
+    while stack:
+        way, here, is_object_open = stack.pop()
+        if type(here) in _ATOMIC:
+            continue
+        if is_leaf(here):
+            yield way, here
+            continue
+        if id(here) in seen:
+            continue
+        seen.add(id(here))
+        inside = children(here)
+        if inside is None:
+            fields = _field_names(type(here))
+            if fields is None and not is_object_open:
+                continue
+            is_object_open = fields is not None and is_object_open
+            inside = [(f".{name}", item) for name, item in _own_attributes(here).items()]
+        stack.extend(((way, step), item, is_object_open) for step, item in reversed(list(inside)))
+
+
+def path_text(way: Step) -> str:
+    """Write a way as it is shown: `rows[3].phone`."""
+    steps: list[str] = []
+    at: Any = way
+    while at is not None:
+        at, step = at
+        steps.append(step)
+    return "".join(reversed(steps)).removeprefix(".")
+
+
+def map_leaves(
+    value: Any, change: Callable[[Any], Any], memo: dict[int, Any] | None = None, *, keys: bool = False
+) -> Any:
+    """Replace what is inside a value by what `change` gives for it.
+
+    Containers that can be changed are changed in place, so that whoever else holds them keeps
+    holding the same object; tuples, frozen sets and frozen classes are made anew where something
+    in them changed.
+
+    Args:
+        value: A container or a leaf.
+        change: Gives the new leaf, or the same one.
+        memo: For cycles; leave it out.
+        keys: Replace the keys of dicts too; else they are taken for names, not data.
+    """
+    if memo is None:
+        memo = {}
+    if id(value) in memo:
+        return memo[id(value)][1]
+    if isinstance(value, tuple | frozenset):
+        items = [map_leaves(item, change, memo, keys=keys) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            result = value
+        else:
+            make = getattr(type(value), "_make", None)
+            result = make(items) if make is not None else type(value)(items)
+    elif isinstance(value, dict):
+        memo[id(value)] = (value, value)
+        pairs = [
+            (
+                key,
+                map_leaves(key, change, memo, keys=True) if keys else key,
+                item,
+                map_leaves(item, change, memo, keys=keys),
+            )
+            for key, item in value.items()
+        ]
+        if any(key is not new_key for key, new_key, _, _ in pairs):
+            value.clear()
+            value.update((new_key, new) for _, new_key, _, new in pairs)
+        else:
+            for key, _, item, new in pairs:
+                if new is not item:
+                    value[key] = new
+        result = value
+    elif isinstance(value, list | deque):
+        memo[id(value)] = (value, value)
+        for index, item in enumerate(list(value)):
+            new = map_leaves(item, change, memo, keys=keys)
+            if new is not item:
+                value[index] = new
+        result = value
+    elif isinstance(value, set):
+        items = [map_leaves(item, change, memo, keys=keys) for item in value]
+        if any(new is not old for new, old in zip(items, value, strict=True)):
+            value.clear()
+            value.update(items)
+        result = value
+    elif _field_names(type(value)) is not None and not isinstance(value, type):
+        result = _map_fields(value, change, memo, keys)
+    else:
+        result = change(value)
+    memo[id(value)] = (value, result)  # The value too: an id is only good while its object lives.
+    return result
+
+
+def _map_fields(value: Any, change: Callable[[Any], Any], memo: dict[int, Any], keys: bool) -> Any:
+    memo[id(value)] = (value, value)
+    changed = {
+        name: new
+        for name, item in _own_attributes(value).items()
+        if (new := map_leaves(item, change, memo, keys=keys)) is not item
+    }
+    if not changed:
+        return value
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    if parameters is not None and parameters.frozen:
+        value = _shallow_copy(value)
+    for name, new in changed.items():
+        object.__setattr__(value, name, new)
+    return value
+
+
+def _shallow_copy(value: Any) -> Any:
+    """Copy a frozen dataclass without running its `__init__` or `__post_init__` again."""
+    twin = object.__new__(type(value))
+    for name, item in _own_attributes(value).items():
+        object.__setattr__(twin, name, item)
+    return twin

@@ -1,0 +1,154 @@
+"""Coverage: which part of a text which labels cover, and the algebra of cutting and joining it.
+
+A coverage is either one `Labels`, for the whole of the value (the fast path), or a tuple of
+`(start, stop, labels)` spans: in order, not overlapping, none empty, where the value is mixed.
+Where an operation does not preserve positions, the whole result is covered: more, never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from taint.labels import NO_LABELS, Labels
+
+__all__ = [
+    "Coverage",
+    "Span",
+    "Spans",
+    "concatenated",
+    "cut",
+    "flat",
+    "joined",
+    "picked",
+    "repeated",
+    "spans_of",
+    "tidy",
+]
+
+Span = tuple[int, int, Labels]
+Spans = tuple[Span, ...]
+Coverage = Labels | Spans
+
+
+def flat(coverage: Coverage | None) -> Labels:
+    """Join all labels of a coverage: what an operation that keeps no positions gives its result."""
+    if type(coverage) is Labels:
+        return coverage
+    if not coverage:
+        return NO_LABELS
+    labels = NO_LABELS
+    for _, _, more in coverage:  # type: ignore[misc]  # `Labels` was excluded above, but not for mypy.
+        labels |= more  # type: ignore[has-type]
+    return labels
+
+
+def spans_of(coverage: Coverage | None, length: int) -> Spans:
+    """Give any coverage of a value of `length` as spans."""
+    if type(coverage) is Labels:
+        return ((0, length, coverage),) if coverage and length else ()
+    return coverage or ()  # type: ignore[return-value]  # As above.
+
+
+def tidy(spans: Iterable[Span], length: int) -> Coverage | None:
+    """Merge neighbours with equal labels and give the simplest form for a value of `length`.
+
+    Args:
+        spans: In order, not overlapping; empty ones are dropped.
+        length: Of the value, in characters or bytes.
+
+    Returns:
+        None where nothing is covered, `Labels` where one set covers all, else spans.
+    """
+    merged: list[Span] = []
+    for span in spans:
+        start, stop, labels = span
+        if start >= stop or not labels:
+            continue
+        if merged:
+            last_start, last_stop, last_labels = merged[-1]
+            if last_stop == start and (last_labels is labels or last_labels == labels):
+                merged[-1] = (last_start, stop, last_labels)
+                continue
+        merged.append(span)
+    if not merged:
+        return None
+    first = merged[0]
+    if first[0] == 0 and first[1] == length:
+        return first[2]
+    return tuple(merged)
+
+
+def joined(coverage: Coverage | None, labels: Labels, length: int) -> Coverage | None:
+    """Add labels to every position of a coverage, covered or not."""
+    if not labels:
+        return coverage
+    if type(coverage) is Labels:
+        return coverage | labels
+    result: list[Span] = []
+    at = 0
+    for start, stop, own in spans_of(coverage, length):
+        result += ((at, start, labels), (start, stop, own | labels))
+        at = stop
+    result.append((at, length, labels))
+    return tidy(result, length)
+
+
+def _clipped(spans: Spans, start: int, stop: int, shift: int) -> Iterator[Span]:
+    for first, last, labels in spans:
+        if last > start:
+            if first >= stop:
+                return
+            yield max(first, start) + shift, min(last, stop) + shift, labels
+
+
+def cut(coverage: Coverage | None, start: int, stop: int) -> Coverage | None:
+    """Give the coverage of the part from `start` to `stop` (0 <= start <= stop <= length)."""
+    if type(coverage) is Labels:
+        return coverage
+    if not coverage:
+        return None
+    return tidy(_clipped(coverage, start, stop, -start), stop - start)  # type: ignore[arg-type]  # As above.
+
+
+def picked(coverage: Coverage | None, positions: Iterable[int]) -> Coverage | None:
+    """Give the coverage of single positions put one after another, as an extended slice does."""
+    if type(coverage) is Labels or not coverage:
+        return coverage
+    wanted = list(positions)
+    by_position = {at: labels for start, stop, labels in coverage for at in range(start, stop)}  # type: ignore[misc, has-type]
+    return tidy(
+        ((at, at + 1, by_position[position]) for at, position in enumerate(wanted) if position in by_position),
+        len(wanted),
+    )
+
+
+def repeated(coverage: Coverage, length: int, count: int) -> Coverage | None:
+    """Give the coverage of a value of `length` that is put `count` times one after another."""
+    if type(coverage) is Labels:
+        return coverage
+    return tidy(
+        (
+            (start + turn * length, stop + turn * length, labels)
+            for turn in range(count)
+            for start, stop, labels in spans_of(coverage, length)
+        ),
+        length * count,
+    )
+
+
+def concatenated(pieces: Iterable[tuple[Coverage | None, int]]) -> Coverage | None:
+    """Give the coverage of pieces put one after another.
+
+    Args:
+        pieces: The coverage and the length of each.
+    """
+    spans: list[Span] = []
+    at = 0
+    for coverage, length in pieces:
+        if coverage is not None:
+            if type(coverage) is Labels:
+                spans.append((at, at + length, coverage))
+            else:
+                spans += [(start + at, stop + at, labels) for start, stop, labels in coverage]  # type: ignore[misc, has-type]
+        at += length
+    return tidy(spans, at)

@@ -1,0 +1,236 @@
+"""`format` and `%`, done in pieces so that each knows where it came from.
+
+The native operations build their result in C and ask no operand for its labels. These take the same
+template apart, call every `__format__`, `__str__` and `__repr__` once, in the same order, and give
+the pieces. What cannot be taken apart is left to the native operation, which raises its own error.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from _string import formatter_field_name_split, formatter_parser
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["format_pieces", "padded_pieces", "percent_pieces"]
+
+_MAX_NESTING = 2  # Of str.format: a field within a format specification, and no deeper.
+
+
+class _Numbering:
+    """Whether fields are numbered by hand or automatically: one template may not mix them."""
+
+    __slots__ = ("automatic", "next")
+
+    def __init__(self) -> None:
+        self.automatic: bool | None = None
+        self.next = 0
+
+    def resolve(self, first: str | int, *, is_empty: bool) -> str | int:
+        if not is_empty and not isinstance(first, int):
+            return first
+        if self.automatic is None:
+            self.automatic = is_empty
+        elif self.automatic is not is_empty:
+            before, now = ("manual field specification", "automatic field numbering")
+            if self.automatic:
+                before, now = now, before
+            msg = f"cannot switch from {before} to {now}"
+            raise ValueError(msg)
+        if not is_empty:
+            return first
+        self.next += 1
+        return self.next - 1
+
+
+def _argument(name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], numbering: _Numbering) -> Any:
+    first, rest = formatter_field_name_split(name)
+    key = numbering.resolve(first, is_empty=first == "")
+    if isinstance(key, int):
+        if args is None:
+            msg = "Format string contains positional fields"
+            raise ValueError(msg)
+        if key >= len(args):
+            msg = f"Replacement index {key} out of range for positional args tuple"
+            raise IndexError(msg)
+        found = args[key]
+    else:
+        found = kwargs[key]
+    for is_attribute, step in rest:
+        found = getattr(found, step) if is_attribute else found[step]
+    return found
+
+
+_CONVERSIONS = {"r": repr, "s": str, "a": ascii}
+
+
+def _formatted(
+    template: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], numbering: _Numbering, nesting: int
+) -> Iterator[str]:
+    if nesting < 0:
+        msg = "Max string recursion exceeded"
+        raise ValueError(msg)
+    for literal, name, spec, conversion in formatter_parser(template):
+        if literal:
+            yield literal
+        if name is None:
+            continue
+        value = _argument(name, args, kwargs, numbering)
+        if conversion:
+            if conversion not in _CONVERSIONS:
+                msg = f"Unknown conversion specifier {conversion!s}"
+                raise ValueError(msg)
+            value = _CONVERSIONS[conversion](value)
+        if spec and "{" in spec:
+            spec = "".join(_formatted(spec, args, kwargs, numbering, nesting - 1))
+        yield format(value, spec)
+
+
+def format_pieces(template: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any]) -> list[str]:
+    """Do `template.format(*args, **kwargs)` in pieces.
+
+    Labels: each piece keeps its own.
+
+    Args:
+        template: An exact `str`.
+        args: Positional arguments; None for `format_map`, which has none.
+        kwargs: Named arguments; for `format_map` the mapping.
+
+    Returns:
+        Literals and formatted fields, in order; joined they are the native result.
+
+    Raises:
+        ValueError, IndexError, KeyError, AttributeError, TypeError: As `str.format` does.
+    """
+    return list(_formatted(template, args, kwargs, _Numbering(), _MAX_NESTING - 1))
+
+
+_SPEC = re.compile(
+    r"(?:(?P<fill>.)?(?P<align>[<>^=]))?(?P<zero>0)?(?P<width>\d+)?(?:\.(?P<precision>\d+))?s?", re.DOTALL
+)
+
+
+def padded_pieces(text: str, value: str, spec: str) -> tuple[int, int]:
+    """Tell where a text stands in what `format(text, spec)` gave.
+
+    Args:
+        text: The text that was formatted.
+        value: The result, an exact `str`.
+        spec: The specification, one that `str.__format__` accepted.
+
+    Returns:
+        How many fill characters are before it, and how many characters of it are there.
+    """
+    found = _SPEC.fullmatch(spec)
+    if found is None:
+        return 0, len(value)
+    precision = found["precision"]
+    kept = min(len(text), int(precision)) if precision else len(text)
+    pad = len(value) - kept
+    align = found["align"] or "<"
+    return {"<": 0, "=": 0, ">": pad, "^": pad // 2}[align], kept
+
+
+class _Directive(NamedTuple):
+    literal: str
+    key: str | None
+    flags: str
+    width: str
+    precision: str | None
+    kind: str
+
+
+_DIRECTIVE = re.compile(
+    r"(?P<flags>[-+ #0]*)(?P<width>\*|\d*)(?:\.(?P<precision>\*|\d*))?[hlL]?(?P<kind>[diouxXeEfFgGcrsab%])"
+)
+
+
+def _directives(template: str) -> list[_Directive] | None:
+    """Take a `%` template apart, the last entry being the literal at its end; None where it is not one."""
+    found: list[_Directive] = []
+    at = 0
+    while (percent := template.find("%", at)) >= 0:
+        literal, at, key = template[at:percent], percent + 1, None
+        if template[at : at + 1] == "(":
+            depth, end = 1, at + 1
+            while depth and end < len(template):
+                depth += {"(": 1, ")": -1}.get(template[end], 0)
+                end += 1
+            if depth:
+                return None
+            key, at = template[at + 1 : end - 1], end
+        match = _DIRECTIVE.match(template, at)
+        if match is None:
+            return None
+        found.append(_Directive(literal, key, match["flags"], match["width"], match["precision"], match["kind"]))
+        at = match.end()
+    found.append(_Directive(template[at:], None, "", "", None, ""))
+    return found
+
+
+def _is_answerable(directives: list[_Directive], args: Any, not_mappings: tuple[type, ...]) -> bool:
+    """Tell whether the right side has what the template asks for, so that the native operation will not raise."""
+    is_mapping = not isinstance(args, not_mappings) and hasattr(type(args), "__getitem__")
+    given = len(args) if isinstance(args, tuple) else 1
+    needed = sum(
+        (d.width == "*") + (d.precision == "*") + (d.kind not in ("", "%")) for d in directives if d.key is None
+    )
+    if any(d.key is not None for d in directives):
+        return is_mapping and not needed
+    return needed == given or (is_mapping and not needed)
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else b"%b" % (value,)
+
+
+def percent_pieces(template: Any, args: Any) -> list[Any] | None:
+    """Do `template % args` in pieces.
+
+    Labels: each piece keeps its own. What a number becomes is a plain text.
+
+    Args:
+        template: An exact `str` or `bytes`.
+        args: The right side: a tuple, a mapping or one value.
+
+    Returns:
+        The pieces, of the template's type; None where the native operation is to be asked instead,
+        because it will raise.
+    """
+    if isinstance(template, str):
+        source, native, conversions = template, str.__mod__, {"s": str, "r": repr, "a": ascii}
+        exact: Any = str
+        not_mappings: tuple[type, ...] = (tuple, str)
+    else:
+        as_ascii = lambda value: ascii(value).encode()  # noqa: E731  # One line, used twice, here only.
+        conversions = {"s": _as_bytes, "b": _as_bytes, "r": as_ascii, "a": as_ascii}
+        source, native = template.decode("latin-1"), bytes.__mod__  # type: ignore[assignment]  # One or the other.
+        exact = functools.partial(bytes, encoding="latin-1")
+        not_mappings = (tuple, str, bytes, bytearray)
+    directives = _directives(source)
+    if directives is None or not _is_answerable(directives, args, not_mappings):
+        return None
+    given = iter(args if isinstance(args, tuple) else (args,))
+    pieces: list[Any] = []
+    for literal, key, flags, width, precision, kind in directives:
+        if literal:
+            pieces.append(exact(literal))
+        if kind in ("", "%"):
+            pieces.append(exact(kind))
+            continue
+        columns = next(given) if width == "*" else int(width or 0)
+        limit = next(given) if precision == "*" else None if precision is None else int(precision or 0)
+        value = args[exact(key)] if key is not None else next(given)
+        spec = f"%{flags}*" + ("" if limit is None else ".*")
+        stars = (columns,) if limit is None else (columns, limit)
+        convert = conversions.get(kind)
+        if convert is None:
+            pieces.append(native(exact(spec + kind), (*stars, value)))
+            continue
+        piece = convert(value)
+        padded = native(exact(spec + "s"), (*stars, piece))
+        kept = piece if limit is None else piece[: max(limit, 0)]
+        pad = exact(" " * (len(padded) - len(kept)))
+        pieces += (kept, pad) if "-" in flags or columns < 0 else (pad, kept)
+    return pieces

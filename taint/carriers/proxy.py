@@ -1,0 +1,305 @@
+"""`TaintedProxy`: labels for what is string-like but neither text nor bytes.
+
+A `wrapt.ObjectProxy` around a UUID, date, Decimal, IP address, path, number, hash object, buffer and
+their kin. It is an instance of the value's class for `isinstance`; what its methods, attributes and
+operators give back carries the labels on. Where a value has state (a hash object, a buffer), what
+is put into it adds its labels to it.
+"""
+
+from __future__ import annotations
+
+import array
+import copy
+import datetime
+import decimal
+import fractions
+import functools
+import hashlib
+import hmac
+import io
+import ipaddress
+import operator
+import pathlib
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import wrapt
+
+from taint.carriers import observation
+from taint.carriers.containers import map_leaves, walk
+from taint.carriers.coverage import flat, joined
+from taint.carriers.operations import coverage_of
+from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
+from taint.labels import NO_LABELS, Labels
+
+__all__ = ["STRING_LIKE", "TaintedProxy", "add_labels", "carry", "is_carrier", "labels_of_carrier", "unwrapped"]
+
+_NEVER = (type(None), bool, type(NotImplemented), type(...), type)
+
+
+class TaintedProxy(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy as Any.
+    """A value with labels, seen as the value itself.
+
+    Equality, ordering, hash, truth, `repr` and formatting are those of the value.
+    """
+
+    _self_labels: Labels
+
+    def __init__(self, wrapped: Any, labels: Labels) -> None:
+        """Hold a value and its labels."""
+        super().__init__(wrapped)
+        self._self_labels = labels
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the attribute, labelled; a method gives labelled results."""
+        found = getattr(self.__wrapped__, name)
+        if callable(found) and not isinstance(found, type):
+            return _carrying_method(self, found)
+        return carry(found, self._self_labels)
+
+    def __str__(self) -> str:
+        """Give the text of the value. Labels: on all of it."""
+        text: str = carry(str(self.__wrapped__), self._self_labels)
+        return text
+
+    def __repr__(self) -> str:
+        """Show the value. Labels: on all of it."""
+        return carry(repr(self.__wrapped__), self._self_labels)
+
+    def __format__(self, spec: str) -> str:
+        """Format the value. Labels: on all of it."""
+        return carry(format(self.__wrapped__, spec), self._self_labels)
+
+    def __bytes__(self) -> bytes:
+        """Give the bytes of the value. Labels: on all of it."""
+        return carry_bytes(bytes(self.__wrapped__), self._self_labels)
+
+    def __fspath__(self) -> str | bytes:
+        """Give a path as text. Labels: on all of it.
+
+        Raises:
+            TypeError: The value is not a path.
+        """
+        path: str | bytes = carry(operator.methodcaller("__fspath__")(self.__wrapped__), self._self_labels)
+        return path
+
+    def __hash__(self) -> int:
+        """Hash as the value; a zone is told."""
+        if observation.active:
+            observation.observe(self._self_labels, "hash")
+        return hash(self.__wrapped__)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the value, labelling each item."""
+        return (carry(item, self._self_labels) for item in self.__wrapped__)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Give the item, labelled."""
+        return carry(self.__wrapped__[key], self._self_labels)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Put an item in; its labels are added to the whole."""
+        _add_labels(self, value)
+        self.__wrapped__[key] = unwrapped(value)
+
+    def __contains__(self, value: Any) -> bool:
+        """Tell whether a value is inside; a zone is told."""
+        _compared(self, value, "in")
+        return unwrapped(value) in self.__wrapped__
+
+    def __enter__(self) -> Any:
+        """Enter the value; where it gives itself, give this carrier."""
+        entered = self.__wrapped__.__enter__()
+        return self if entered is self.__wrapped__ else entered
+
+    def __copy__(self) -> Any:
+        """Copy the value; the copy carries the labels."""
+        return TaintedProxy(copy.copy(self.__wrapped__), self._self_labels)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Copy the value deeply; the copy carries the labels."""
+        return TaintedProxy(copy.deepcopy(self.__wrapped__, memo), self._self_labels)
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        """Pickle with labels, where the value itself can be pickled."""
+        return TaintedProxy, (self.__wrapped__, self._self_labels)
+
+
+def is_carrier(value: object) -> bool:
+    """Tell whether a value carries labels itself (what is inside a container does not count)."""
+    kind = type(value)
+    return kind is TaintedStr or kind is TaintedBytes or kind is TaintedProxy or isinstance(value, _CARRIERS)
+
+
+def labels_of_carrier(value: object) -> Labels:
+    """Give the labels that a value carries itself."""
+    if type(value) is TaintedProxy:
+        labels: Labels = value._self_labels
+        return labels
+    return flat(coverage_of(value))
+
+
+def unwrapped(value: Any) -> Any:
+    """Give what a proxy holds; anything else as it is."""
+    return value.__wrapped__ if type(value) is TaintedProxy else value
+
+
+def carry(value: Any, labels: Labels) -> Any:
+    """Put labels on all of a value that was derived from labelled ones.
+
+    Labels: joined to those that it has. In a container every text, byte string and string-like value
+    inside is labelled. What is not string-like (None, truth values, open files, any other object) is
+    given back as it is.
+    """
+    kind = type(value)
+    if kind is str:
+        return carry_text(value, labels)
+    if kind is bytes:
+        return carry_bytes(value, labels)
+    if not labels or isinstance(value, _NEVER):
+        return value
+    if isinstance(value, TaintedStr | TaintedBytes):
+        return add_labels(value, labels)
+    if kind is TaintedProxy:
+        return value if value._self_labels >= labels else TaintedProxy(value.__wrapped__, value._self_labels | labels)
+    if isinstance(value, STRING_LIKE):
+        return TaintedProxy(value, labels)
+    if isinstance(value, tuple | list | dict | set | frozenset):
+        return map_leaves(value, lambda leaf: carry(leaf, labels))
+    return value
+
+
+def add_labels(value: Any, labels: Labels) -> Any:
+    """Add labels to every position of a text or bytes carrier, as a new carrier."""
+    coverage = joined(value._coverage, labels, len(value))
+    if isinstance(value, str):
+        return carry_text(str.__str__(value), coverage)
+    return carry_bytes(bytes.__getitem__(value, slice(None)), coverage)
+
+
+_CARRIERS = (TaintedStr, TaintedBytes, TaintedProxy)
+
+STRING_LIKE: tuple[type, ...] = (
+    *(int, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID),
+    *(datetime.date, datetime.time, datetime.timedelta),
+    *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network),
+    *(ipaddress.IPv4Interface, ipaddress.IPv6Interface, pathlib.PurePath),
+    *(bytearray, memoryview, array.array, str, bytes, re.Match, io.StringIO, io.BytesIO),
+    *(type(hashlib.sha256()), type(hashlib.blake2b()), type(hashlib.blake2s()), hmac.HMAC),
+)
+"""What a `TaintedProxy` carries; `str` and `bytes` stand for subclasses of others, such as `Markup` or an enum."""
+
+_STATEFUL = (bytearray, array.array, io.StringIO, io.BytesIO, *STRING_LIKE[-4:])
+"""Where a method's arguments stay in the value, so that their labels do too."""
+
+
+def _add_labels(proxy: TaintedProxy, *values: Any) -> None:
+    more = NO_LABELS
+    for value in values:
+        for _, carrier in walk(value, is_carrier):
+            more |= labels_of_carrier(carrier)
+    if more:
+        proxy._self_labels |= more
+
+
+def _compared(proxy: TaintedProxy, other: Any, operation: str) -> None:
+    if observation.active and other is not None:
+        observation.observe(proxy._self_labels | labels_of_carrier(other), operation)
+
+
+def _carrying_method(proxy: TaintedProxy, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Call a method of the value with plain arguments; label what it gives with those of both."""
+
+    @functools.wraps(method, updated=())
+    def call(*args: Any, **kwargs: Any) -> Any:
+        labels = proxy._self_labels
+        for value in (*args, *kwargs.values()):
+            labels |= labels_of_carrier(value)
+        result = method(*map(unwrapped, args), **{name: unwrapped(value) for name, value in kwargs.items()})
+        if isinstance(proxy.__wrapped__, _STATEFUL):
+            _add_labels(proxy, *args, *kwargs.values())
+        return proxy if result is proxy.__wrapped__ else carry(result, labels)
+
+    return call
+
+
+def _binary(operation: Callable[[Any, Any], Any]) -> Callable[[TaintedProxy, Any], Any]:
+    def method(self: TaintedProxy, other: Any) -> Any:
+        result = operation(self.__wrapped__, unwrapped(other))
+        return carry(result, self._self_labels | labels_of_carrier(other))
+
+    return method
+
+
+def _reflected(operation: Callable[[Any, Any], Any]) -> Callable[[TaintedProxy, Any], Any]:
+    def method(self: TaintedProxy, other: Any) -> Any:
+        result = operation(unwrapped(other), self.__wrapped__)
+        return carry(result, self._self_labels | labels_of_carrier(other))
+
+    return method
+
+
+def _in_place(operation: Callable[[Any, Any], Any]) -> Callable[[TaintedProxy, Any], Any]:
+    def method(self: TaintedProxy, other: Any) -> Any:
+        wrapped = self.__wrapped__
+        result = operation(wrapped, unwrapped(other))
+        if result is wrapped:
+            _add_labels(self, other)
+            return self
+        # wrapt would put the result into this proxy, and every other name of it would change too.
+        return carry(result, self._self_labels | labels_of_carrier(other))
+
+    return method
+
+
+def _unary(operation: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: TaintedProxy, *args: Any) -> Any:
+        return carry(operation(self.__wrapped__, *args), self._self_labels)
+
+    return method
+
+
+def _comparison(operation: Callable[[Any, Any], Any], name: str) -> Callable[[TaintedProxy, Any], Any]:
+    def method(self: TaintedProxy, other: Any) -> Any:
+        _compared(self, other, name)
+        return operation(self.__wrapped__, unwrapped(other))
+
+    return method
+
+
+def _define_operators() -> None:
+    """Replace wrapt's operators, which give back plain results."""
+    methods: dict[str, Callable[..., Any]] = {}
+    for name in (
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "lshift",
+        "rshift",
+        "and",
+        "or",
+        "xor",
+        "matmul",
+    ):
+        operation = getattr(operator, f"__{name}__")
+        methods[f"__{name}__"] = _binary(operation)
+        methods[f"__r{name}__"] = _reflected(operation)
+        methods[f"__i{name}__"] = _in_place(getattr(operator, f"__i{name}__"))
+    methods["__divmod__"], methods["__rdivmod__"] = _binary(divmod), _reflected(divmod)
+    for name in ("neg", "pos", "abs", "invert"):
+        methods[f"__{name}__"] = _unary(getattr(operator, f"__{name}__"))
+    methods["__round__"] = _unary(round)
+    for name, sign in (("eq", "=="), ("ne", "!="), ("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">=")):
+        methods[f"__{name}__"] = _comparison(getattr(operator, f"__{name}__"), sign)
+    for name, method in methods.items():
+        method.__name__, method.__qualname__ = name, f"{TaintedProxy.__qualname__}.{name}"
+        setattr(TaintedProxy, name, method)
+
+
+_define_operators()

@@ -1,0 +1,269 @@
+"""`TaintedStr` and `TaintedBytes`: text and bytes that carry labels, as subclasses of `str` and `bytes`.
+
+Subclasses, not proxies: json, orjson, re, pydantic, sqlite3 and psycopg accept them where they
+refuse a proxy, and an operation costs a fifth. What they cannot do is see what C code builds without
+asking them (`",".join`, f-strings of several parts): `taint.propagation` covers that.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Mapping
+from typing import Any, Self, overload
+
+from taint.carriers.coverage import Coverage, concatenated, flat, joined, spans_of, tidy
+from taint.carriers.formatting import format_pieces, padded_pieces, percent_pieces
+from taint.carriers.operations import coverage_of, define_operations
+from taint.labels import NO_LABELS, Labels
+
+__all__ = ["TaintedBytes", "TaintedStr", "carry_bytes", "carry_text", "join_pieces"]
+
+_new = str.__new__
+
+
+class TaintedStr(str):
+    """A `str` with labels, on the whole of it or on ranges.
+
+    Equality, ordering, hash, truth, `repr` and formatting are those of the text. Make one with
+    `taint.label`; a `TaintedStr("...")` made directly carries no label.
+    """
+
+    __slots__ = ("_coverage",)
+    _coverage: Coverage
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make a text as `str(...)` does; it keeps the labels of a single argument."""
+        self = _new(cls, *args, **kwargs)
+        self._coverage = (coverage_of(args[0]) or NO_LABELS) if args else NO_LABELS
+        return self
+
+    def __str__(self) -> str:
+        """Give the text itself, labels and all: `str(x)` must not lose them."""
+        return self
+
+    def __repr__(self) -> str:
+        """Show the text as `str` does. Labels: inside the quotes, or on all of it where it has escapes."""
+        value = str.__repr__(self)
+        length = len(self)
+        if len(value) != length + 2:
+            return carry_text(value, flat(self._coverage))
+        shifted = ((start + 1, stop + 1, labels) for start, stop, labels in spans_of(self._coverage, length))
+        return carry_text(value, tidy(shifted, length + 2))
+
+    def __format__(self, spec: str, /) -> str:
+        """Format as `str` does. Labels: on the text, not on the fill."""
+        value = str.__format__(self, spec)
+        if not spec:
+            return self
+        before, kept = padded_pieces(self, value, spec)
+        own = self._coverage if kept == len(self) else coverage_of(self[:kept])
+        return carry_text(value, concatenated(((None, before), (own, kept), (None, len(value) - before - kept))))
+
+    def __mod__(self, args: Any, /) -> str:
+        """Format with `%`. Labels: of the template and of each argument, where it stands."""
+        pieces = percent_pieces(str.__str__(self), args)
+        return str.__mod__(self, args) if pieces is None else _from_template(self, join_pieces(pieces))
+
+    def __rmod__(self, template: Any, /) -> str:
+        """Stand as the one argument of a plain template."""
+        if not isinstance(template, str):
+            return NotImplemented
+        pieces = percent_pieces(str.__str__(template), self)
+        return str.__mod__(template, self) if pieces is None else join_pieces(pieces)
+
+    def format(self, *args: Any, **kwargs: Any) -> str:
+        """Format with named and numbered fields. Labels: as `%`."""
+        return _from_template(self, join_pieces(format_pieces(str.__str__(self), args, kwargs)))
+
+    def format_map(self, mapping: Mapping[str, Any], /) -> str:  # type: ignore[override]  # typeshed's protocol is private.
+        """Format with the fields of a mapping. Labels: as `%`."""
+        return _from_template(self, join_pieces(format_pieces(str.__str__(self), None, mapping)))
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Encode as `str` does. Labels: byte for byte, with text of any width."""
+        value = str.encode(self, encoding, errors)
+        coverage = self._coverage
+        if type(coverage) is not Labels:
+            coverage = _encoded(self, value, encoding, errors)
+        return carry_bytes(value, coverage)
+
+    def __reduce_ex__(self, _protocol: Any, /) -> tuple[Callable[..., str], tuple[str, Coverage]]:
+        """Pickle with labels, under every protocol."""
+        return carry_text, (str.__str__(self), self._coverage)
+
+    def __copy__(self) -> Self:
+        """Give the text itself, as for every immutable value."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Give the text itself, as for every immutable value."""
+        return self
+
+
+class TaintedBytes(bytes):
+    """A `bytes` with labels, on the whole of it or on ranges.
+
+    A subclass of `bytes` cannot have slots, so that each one has a `__dict__`. Single bytes are plain
+    `int`: a labelled one would be a proxy, which `bytes(...)`, `sum` and `struct` refuse.
+    """
+
+    _coverage: Coverage
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make bytes as `bytes(...)` does; it keeps the labels of a single argument."""
+        self = bytes.__new__(cls, *args, **kwargs)
+        self._coverage = (coverage_of(args[0]) or NO_LABELS) if args else NO_LABELS
+        return self
+
+    def __bytes__(self) -> bytes:
+        """Give the bytes themselves, labels and all: `bytes(x)` must not lose them."""
+        return self
+
+    def __repr__(self) -> str:
+        """Show the bytes as `bytes` does. Labels: on all of it."""
+        return carry_text(bytes.__repr__(self), flat(self._coverage))
+
+    def __str__(self) -> str:
+        """Show the bytes as `bytes` does. Labels: on all of it."""
+        return carry_text(bytes.__str__(self), flat(self._coverage))
+
+    def __mod__(self, args: Any, /) -> bytes:
+        """Format with `%`. Labels: of the template and of each argument, where it stands."""
+        pieces = percent_pieces(_exact_bytes(self), args)
+        return bytes.__mod__(self, args) if pieces is None else _from_template(self, join_pieces(pieces))
+
+    def __rmod__(self, template: Any, /) -> bytes:
+        """Stand as the one argument of a plain template."""
+        if not isinstance(template, bytes):
+            return NotImplemented
+        pieces = percent_pieces(_exact_bytes(template), self)
+        return bytes.__mod__(template, self) if pieces is None else join_pieces(pieces)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Decode as `bytes` does. Labels: character for character, of every byte that makes it up."""
+        value = bytes.decode(self, encoding, errors)
+        coverage = self._coverage
+        if type(coverage) is not Labels:
+            coverage = _decoded(self, value, encoding, errors)
+        return carry_text(value, coverage)
+
+    def hex(self, *args: Any, **kwargs: Any) -> str:
+        """Give two digits a byte. Labels: digit for digit; on all of it where a separator is asked for."""
+        value = bytes.hex(self, *args, **kwargs)
+        coverage = self._coverage
+        if type(coverage) is not Labels:
+            if len(value) == 2 * len(self):
+                coverage = tidy(((2 * a, 2 * b, labels) for a, b, labels in spans_of(coverage, len(self))), len(value))
+            else:
+                coverage = flat(coverage)
+        return carry_text(value, coverage)
+
+    def __reduce_ex__(self, _protocol: Any, /) -> tuple[Callable[..., bytes], tuple[bytes, Coverage]]:
+        """Pickle with labels, under every protocol."""
+        return carry_bytes, (_exact_bytes(self), self._coverage)
+
+    def __copy__(self) -> Self:
+        """Give the bytes themselves, as for every immutable value."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Give the bytes themselves, as for every immutable value."""
+        return self
+
+
+def carry_text(value: str, coverage: Coverage | None) -> str:
+    """Put a coverage on an exact `str`.
+
+    Labels: those given; an empty text carries none, since there is nothing to protect.
+    """
+    if not coverage or not value:
+        return value
+    result = _new(TaintedStr, value)
+    result._coverage = coverage
+    return result
+
+
+def carry_bytes(value: bytes, coverage: Coverage | None) -> bytes:
+    """Put a coverage on an exact `bytes`.
+
+    Labels: those given; empty bytes carry none, since there is nothing to protect.
+    """
+    if not coverage or not value:
+        return value
+    result = bytes.__new__(TaintedBytes, value)
+    result._coverage = coverage
+    return result
+
+
+def _exact_bytes(value: bytes) -> bytes:
+    return bytes.__add__(value, b"") if type(value) is bytes else bytes.__getitem__(value, slice(None))
+
+
+@overload
+def join_pieces(pieces: list[str]) -> str: ...
+@overload
+def join_pieces(pieces: list[bytes]) -> bytes: ...
+def join_pieces(pieces: list[Any]) -> Any:
+    """Put pieces of one type one after another. Labels: each piece keeps its own, at its place."""
+    coverage = concatenated((coverage_of(piece), len(piece)) for piece in pieces)
+    if pieces and isinstance(pieces[0], bytes):
+        return carry_bytes(b"".join(pieces), coverage)
+    return carry_text("".join(pieces), coverage)
+
+
+@overload
+def _from_template(template: TaintedStr, built: str) -> str: ...
+@overload
+def _from_template(template: TaintedBytes, built: bytes) -> bytes: ...
+def _from_template(template: Any, built: Any) -> Any:
+    """Add the labels of a template that is itself labelled: its literals have lost their place, so on all."""
+    coverage = joined(coverage_of(built), flat(template._coverage), len(built))
+    if isinstance(built, bytes):
+        return carry_bytes(_exact_bytes(built), coverage)
+    return carry_text(str.__str__(built), coverage)
+
+
+def _segments(coverage: Coverage | None, length: int) -> list[tuple[int, int, Labels]]:
+    """Give the covered spans and, without labels, what is between them."""
+    found: list[tuple[int, int, Labels]] = []
+    at = 0
+    for start, stop, labels in spans_of(coverage, length):
+        found += ((at, start, NO_LABELS), (start, stop, labels))
+        at = stop
+    found.append((at, length, NO_LABELS))
+    return found
+
+
+def _encoded(text: TaintedStr, value: bytes, encoding: str, errors: str) -> Coverage | None:
+    """Encode piece by piece to learn positions; all of it where the pieces do not make up the whole."""
+    exact = str.__str__(text)
+    encoder = codecs.getincrementalencoder(encoding)(errors)
+    pieces = [(labels, encoder.encode(exact[a:b])) for a, b, labels in _segments(text._coverage, len(exact))]
+    pieces.append((NO_LABELS, encoder.encode("", True)))
+    if b"".join(piece for _, piece in pieces) != value:
+        return flat(text._coverage)
+    return concatenated((labels, len(piece)) for labels, piece in pieces)
+
+
+def _decoded(data: TaintedBytes, value: str, encoding: str, errors: str) -> Coverage | None:
+    """Decode piece by piece to learn positions; a character is covered where any of its bytes is."""
+    exact = _exact_bytes(data)
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    pieces: list[tuple[Coverage | None, int]] = []
+    texts: list[str] = []
+    pending = NO_LABELS
+    for start, stop, labels in [*_segments(data._coverage, len(exact)), (len(exact), len(exact), NO_LABELS)]:
+        piece = decoder.decode(exact[start:stop], start == len(exact))
+        if piece:
+            pieces += ((pending | labels, 1), (labels, len(piece) - 1))
+            texts.append(piece)
+            pending = NO_LABELS
+        if start < stop and decoder.getstate()[0]:
+            pending |= labels
+    if "".join(texts) != value:
+        return flat(data._coverage)
+    return concatenated(pieces)
+
+
+define_operations(TaintedStr, str)
+define_operations(TaintedBytes, bytes, without=frozenset({"__iter__"}))

@@ -1,0 +1,187 @@
+"""What users call on values: `label`, `labels_of`, `ranges_of`, `plain`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace as otel_trace
+
+from taint.carriers.containers import Step, is_atomic, map_leaves, walk
+from taint.carriers.coverage import flat, spans_of
+from taint.carriers.operations import coverage_of
+from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
+from taint.carriers.text import TaintedBytes, TaintedStr
+from taint.errors import ConfigurationError
+from taint.labels import NO_LABELS, Label, Labels, Range, Trace
+from taint.modes import Mode, current_mode
+from taint.purposes import purpose_keys
+
+__all__ = ["apply_labels", "carriers_in", "collected", "current_trace", "label", "labels_of", "plain", "ranges_of"]
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=4096)
+def _labels(
+    purpose: str | frozenset[str],
+    category: str | None,
+    subject: str | None,
+    consent: str | None,
+    source: str | None,
+    trace: Trace | None,
+) -> Labels:
+    """Make the one-label set of a collection; those of one source and one person are one object."""
+    return Labels((Label(purpose_keys(purpose), category, source, subject, consent, trace),))
+
+
+def current_trace() -> Trace | None:
+    """Give the span that is current here, if there is one."""
+    if not otel_context.get_current():  # Quicker than asking for a span, and true of most programs.
+        return None
+    span = otel_trace.get_current_span().get_span_context()
+    return Trace(span.trace_id, span.span_id) if span.is_valid else None
+
+
+def collected(
+    purpose: str | Iterable[str],
+    *,
+    category: str | None = None,
+    subject: object = None,
+    consent: str | None = None,
+    source: str | None = None,
+    trace: Trace | str | None = None,
+) -> Labels:
+    """Give the labels that a collection puts on what it collects; arguments and errors as `label`."""
+    if trace is None:
+        trace = current_trace()
+    elif isinstance(trace, str):
+        try:
+            trace = Trace.parse(trace)
+        except ValueError as error:
+            msg = f"trace is {error}"
+            raise ConfigurationError(msg) from None
+    if subject is not None:
+        subject = str.__str__(str(subject))
+    if not isinstance(purpose, str):
+        purpose = purpose_keys(purpose)
+    return _labels(purpose, category, subject, consent, source, trace)
+
+
+def label(
+    value: T,
+    *,
+    purpose: str | Iterable[str],
+    category: str | None = None,
+    subject: object = None,
+    consent: str | None = None,
+    source: str | None = None,
+    trace: Trace | str | None = None,
+) -> T:
+    """Label a value with the purpose it was collected for.
+
+    Labels: the new one is joined to those that the value has. A `str` comes back as a `TaintedStr`, `bytes`
+    as `TaintedBytes`, other string-like values (UUID, date, Decimal, int, IP address, path...) as a
+    `TaintedProxy`. In containers, every text, byte string and string-like value is labelled, but no
+    numbers: lists, dicts, sets and objects keep their identity and are labelled in place; tuples and
+    frozen classes are made anew. None, truth values and empty text have nothing to label.
+
+    Args:
+        value: What was collected.
+        purpose: One key such as `security.mfa`, or several.
+        category: The kind of data, a fideslang key such as `user.contact.phone_number`.
+        subject: An opaque key of the person; it never reaches telemetry.
+        consent: An identifier of the consent receipt.
+        source: Where the value enters; the calling function by default.
+        trace: The span of the collection, as a `Trace` or `traceparent`; the current span by default.
+
+    Returns:
+        The value, labelled; the value itself in mode `off`.
+
+    Raises:
+        ConfigurationError: The purpose is not usable as written.
+    """
+    if current_mode() is Mode.OFF:
+        return value
+    if source is None:
+        caller = sys._getframe(1)
+        source = f"{caller.f_globals.get('__name__', '?')}.{caller.f_code.co_qualname}"
+    labels = collected(purpose, category=category, subject=subject, consent=consent, source=source, trace=trace)
+    return apply_labels(value, labels)
+
+
+def apply_labels(value: T, labels: Labels) -> T:
+    """Put labels on a value, or on all that is inside a container. Labels: joined to those there."""
+    if isinstance(value, str | bytes | int | float | TaintedProxy):
+        return carry(value, labels)  # type: ignore[no-any-return]  # `carry` keeps the type, as seen by isinstance.
+    return map_leaves(value, lambda leaf: _carry_inside(leaf, labels))  # type: ignore[no-any-return]  # As above.
+
+
+def _carry_inside(leaf: Any, labels: Labels) -> Any:
+    # Numbers in rows are keys, counts and prices, and drivers refuse a proxy of them.
+    return leaf if isinstance(leaf, int | float) and not isinstance(leaf, TaintedProxy) else carry(leaf, labels)
+
+
+def carriers_in(value: object, root: str = "") -> Iterator[tuple[Step, Any]]:
+    """Find every carrier in a value, with the way to it; `root` is what the value itself is called."""
+    return walk(value, is_carrier, root)
+
+
+def labels_of(value: object) -> Labels:
+    """Give the labels of a value; of a container, the union of all inside.
+
+    Labels: read, not changed.
+
+    Args:
+        value: Anything. Generators and other iterators are not looked into: that would use them up.
+
+    Returns:
+        The set of labels, empty for a plain value.
+    """
+    if is_atomic(value):
+        return NO_LABELS
+    if type(value) is TaintedStr:
+        return flat(value._coverage)
+    labels = NO_LABELS
+    for _, carrier in carriers_in(value):
+        labels |= labels_of_carrier(carrier)
+    return labels
+
+
+def ranges_of(value: object) -> tuple[Range, ...]:
+    """Say which part of a text or byte string each set of labels covers.
+
+    Args:
+        value: A text or byte string; anything else has no ranges.
+
+    Returns:
+        In order, not overlapping; positions in characters or bytes.
+    """
+    if not isinstance(value, str | bytes):
+        return ()
+    return tuple(Range(*span) for span in spans_of(coverage_of(value), len(value)))
+
+
+def plain(value: T) -> T:
+    """Give a value without its labels, for a consumer that refuses anything but the exact type.
+
+    Labels: left behind; from here on the value is not followed. Containers are changed as `label` does.
+
+    Args:
+        value: A carrier or a container of carriers.
+
+    Returns:
+        The exact `str`, `bytes` or wrapped value.
+    """
+    return map_leaves(value, _plain_leaf, keys=True)  # type: ignore[no-any-return]  # The type is kept.
+
+
+def _plain_leaf(leaf: Any) -> Any:
+    if isinstance(leaf, TaintedStr):
+        return str.__str__(leaf)
+    if isinstance(leaf, TaintedBytes):
+        return bytes.__getitem__(leaf, slice(None))
+    return leaf.__wrapped__ if type(leaf) is TaintedProxy else leaf

@@ -1,0 +1,201 @@
+"""One way to stand around a call, for every kind of function.
+
+`source`, `sink` and `zone` differ only in what they do before the body, with what it gives, and in
+which zone it runs. wrapt keeps the function what it was for people, `inspect` and type checkers, and
+binds methods, class methods and static methods.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import wrapt
+
+from taint.errors import ConfigurationError
+from taint.modes import Mode, current_mode
+
+__all__ = ["Around", "Bound", "Parameters", "around_calls", "function_name"]
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The names by which a function's arguments are shown and found."""
+
+    positional: tuple[str, ...]
+    named: frozenset[str]
+    rest: str | None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Parameters:
+        """Read them from the signature; none where a callable in C does not tell."""
+        try:
+            found = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return cls((), frozenset(), "args")
+        positional = tuple(p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+        rest = next((p.name for p in found if p.kind is p.VAR_POSITIONAL), None)
+        return cls(positional, frozenset(p.name for p in found if p.kind is not p.VAR_POSITIONAL), rest)
+
+
+@dataclass(slots=True)
+class Bound:
+    """One call: its arguments and what they are called."""
+
+    parameters: Parameters
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    is_method: bool
+
+    def name_at(self, index: int) -> str:
+        """Give the name of the positional argument at an index, not counting the instance of a method."""
+        index += self.is_method
+        names = self.parameters.positional
+        return names[index] if index < len(names) else f"{self.parameters.rest or 'args'}[{index - len(names)}]"
+
+    def get(self, name: str) -> Any:
+        """Give the argument of a name; None where it was left out."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        names = self.parameters.positional[self.is_method :]
+        index = names.index(name) if name in names else len(self.args)
+        return self.args[index] if index < len(self.args) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around the calls of one function.
+
+    Args:
+        before: Looks at a call right before the body begins, and may change its arguments.
+        after: Gives what the caller gets for what the body gave, or a generator yielded.
+        stretch: Gives the zone that the body runs in.
+    """
+
+    before: Callable[[Bound], None] | None = None
+    after: Callable[[Any, Bound], Any] | None = None
+    stretch: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+def function_name(function: Any) -> str:
+    """Give the dotted name of a function, as OpenTelemetry's `code.function.name` has it."""
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(type(function)))}"
+
+
+def around_calls(function: F, around: Around, *, decorator: str) -> F:
+    """Stand around every call of a function.
+
+    Args:
+        function: A function, method, class or static method, coroutine function, generator or async
+            generator function, or another callable.
+        around: What to do there.
+        decorator: The name of the decorator, for messages.
+
+    Returns:
+        The function, wrapped. In mode `off` a call goes straight through.
+
+    Raises:
+        ConfigurationError: It cannot be called, or is a class.
+    """
+    inner: Any = (
+        getattr(function, "__func__", function) if isinstance(function, classmethod | staticmethod) else function
+    )
+    if isinstance(function, type) or not callable(inner):
+        what = "a class" if isinstance(function, type) else "not callable"
+        msg = (
+            f"@taint.{decorator} stands on {what}: {getattr(function, '__name__', type(function).__name__)!r}. "
+            "It belongs on a function, a method, a coroutine function or a generator function. "
+            "Decorate the function that does the work."
+        )
+        raise ConfigurationError(msg)
+    parameters = Parameters.of(inner)
+    run = _runner(inner)
+
+    def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if current_mode() is Mode.OFF:
+            return wrapped(*args, **kwargs)
+        is_method = instance is not None and not isinstance(function, staticmethod)
+        return run(wrapped, Bound(parameters, args, kwargs, is_method), around)
+
+    return cast("F", wrapt.FunctionWrapper(function, wrapper))
+
+
+def _runner(function: Callable[..., Any]) -> Callable[[Any, Bound, Around], Any]:
+    if inspect.isasyncgenfunction(function):
+        return _run_async_generator
+    if inspect.iscoroutinefunction(function):
+        return _run_coroutine
+    if inspect.isgeneratorfunction(function):
+        return _run_generator
+    return _run
+
+
+def _run(wrapped: Any, bound: Bound, around: Around) -> Any:
+    if around.before is not None:
+        around.before(bound)
+    with around.stretch():
+        result = wrapped(*bound.args, **bound.kwargs)
+    return result if around.after is None else around.after(result, bound)
+
+
+async def _run_coroutine(wrapped: Any, bound: Bound, around: Around) -> Any:
+    if around.before is not None:
+        around.before(bound)
+    with around.stretch():
+        result = await wrapped(*bound.args, **bound.kwargs)
+    return result if around.after is None else around.after(result, bound)
+
+
+def _run_generator(wrapped: Any, bound: Bound, around: Around) -> Generator[Any, Any, Any]:
+    """Run a generator's body in the zone, and its consumer outside of it: each step goes in and out again."""
+    if around.before is not None:
+        around.before(bound)
+    generator = wrapped(*bound.args, **bound.kwargs)
+    step, given = generator.send, None
+    while True:
+        try:
+            with around.stretch():
+                item = step(given)
+        except StopIteration as stop:
+            return stop.value
+        if around.after is not None:
+            item = around.after(item, bound)
+        try:
+            given = yield item
+            step = generator.send
+        except GeneratorExit:
+            with around.stretch():
+                generator.close()
+            raise
+        except BaseException as error:  # noqa: BLE001  # Whatever is thrown in belongs to the body.
+            step, given = generator.throw, error
+
+
+async def _run_async_generator(wrapped: Any, bound: Bound, around: Around) -> AsyncGenerator[Any, Any]:
+    """Do for an async generator what `_run_generator` does."""
+    if around.before is not None:
+        around.before(bound)
+    generator = wrapped(*bound.args, **bound.kwargs)
+    step, given = generator.asend, None
+    while True:
+        try:
+            with around.stretch():
+                item = await step(given)
+        except StopAsyncIteration:
+            return
+        if around.after is not None:
+            item = around.after(item, bound)
+        try:
+            given = yield item
+            step = generator.asend
+        except GeneratorExit:
+            with around.stretch():
+                await generator.aclose()
+            raise
+        except BaseException as error:  # noqa: BLE001  # Whatever is thrown in belongs to the body.
+            step, given = generator.athrow, error

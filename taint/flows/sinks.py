@@ -1,0 +1,101 @@
+"""Sinks: the functions that use data for a purpose."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from taint.flows.calls import Around, Bound, around_calls, function_name
+from taint.flows.outcome import carry_out, flows_at
+from taint.flows.zones import zone
+from taint.modes import Mode, current_mode
+from taint.policy import Flow, Outcome, Verdict
+from taint.purposes import purpose_key
+
+__all__ = ["check", "sink"]
+
+F = TypeVar("F")
+
+_LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+"""Iterators that have nothing but their items: one that checks can stand in for them."""
+
+
+def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> Callable[[F], F]:
+    """Check what a function receives against the purpose it uses data for.
+
+    Labels: every argument is looked into before the body runs; each label must allow the purpose. The
+    items of a generator are checked as the body takes them. The body runs in a zone of the purpose:
+    what it loads and compares is checked too.
+
+    Args:
+        purpose: What the function uses data for, such as `advertising.audiences`.
+        name: What findings name; the function's dotted name by default.
+        mode: What a violation does here; the mode of the process by default.
+
+    Raises:
+        ConfigurationError: The purpose or mode is not usable as written, or it stands on something that is
+            not a function.
+        PurposeViolationError: At a call, in mode `block`, before the body runs (of a coroutine or
+            generator: where its body would begin).
+    """
+    key = purpose_key(purpose)
+    own_mode = None if mode is None else Mode.parse(mode, setting="mode")
+
+    def decorate(function: F) -> F:
+        sink_name = name or function_name(function)
+        body = zone(key, name=sink_name, mode=own_mode)
+
+        def look(value: Any, root: str) -> list[Flow]:
+            return flows_at(value, root, sink=sink_name, purpose=key, mode=own_mode or current_mode())
+
+        def checked_items(items: Any, root: str) -> Iterator[Any]:
+            for index, item in enumerate(items):
+                carry_out(look(item, f"{root}[{index}]"))
+                yield item
+
+        def check_arguments(bound: Bound) -> None:
+            flows: list[Flow] = []
+            args, kwargs = list(bound.args), dict(bound.kwargs)
+            for index, value in enumerate(args):
+                root = bound.name_at(index)
+                flows += look(value, root)
+                if isinstance(value, _LAZY):
+                    args[index] = checked_items(value, root)
+            for root, value in kwargs.items():
+                flows += look(value, root)
+                if isinstance(value, _LAZY):
+                    kwargs[root] = checked_items(value, root)
+            carry_out(flows)
+            bound.args, bound.kwargs = tuple(args), kwargs
+
+        return around_calls(function, Around(before=check_arguments, stretch=lambda: body), decorator="sink")
+
+    return decorate
+
+
+def check(value: object, *, purpose: str, sink: str) -> Verdict:
+    """Check a value against a purpose, without a decorated function.
+
+    Labels: read, not changed. A violation is emitted as it is at a decorated sink, in every mode, but
+    never raised: what to do is the caller's.
+
+    Args:
+        value: Anything; containers are looked into.
+        purpose: What it is about to be used for.
+        sink: What findings name, such as `crm.export`.
+
+    Returns:
+        The verdict, with one flow for each source and place.
+
+    Raises:
+        ConfigurationError: The purpose is not usable as written.
+    """
+    key = purpose_key(purpose)
+    if current_mode() is Mode.OFF:
+        return Verdict(Outcome.ALLOWED)
+    flows = tuple(flows_at(value, "value", sink=sink, purpose=key, mode=Mode.REPORT))
+    carry_out(flows)
+    outcomes = {flow.outcome for flow in flows}
+    worst = next((one for one in (Outcome.VIOLATION, Outcome.GAP) if one in outcomes), Outcome.ALLOWED)
+    return Verdict(worst, flows)

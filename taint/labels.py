@@ -1,0 +1,130 @@
+"""Labels: why a value was collected, as immutable facts that travel with it.
+
+A `Label` is one fact about one collection. `Labels` is the set of them that a value carries; sets
+join when values are combined and nothing is ever taken out. A `Range` says which part of a text a
+set of labels covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+__all__ = ["NO_LABELS", "Label", "Labels", "Range", "Trace"]
+
+
+class Trace(NamedTuple):
+    """The OpenTelemetry span in which a value was collected, as its two identifiers.
+
+    The form is that of a W3C Trace Context `traceparent` (https://www.w3.org/TR/trace-context/), so
+    that it can be stored next to a value and be read again by another process, months later.
+    """
+
+    trace_id: int
+    span_id: int
+
+    def __str__(self) -> str:
+        """Give the `traceparent` form, version 00, sampled."""
+        return f"00-{self.trace_id:032x}-{self.span_id:016x}-01"
+
+    @classmethod
+    def parse(cls, traceparent: str) -> Self:
+        """Read a `traceparent`.
+
+        Args:
+            traceparent: For example `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
+
+        Raises:
+            ValueError: It does not have the four fields, or an identifier is zero.
+        """
+        fields = traceparent.strip().split("-")
+        if len(fields) >= 4 and len(fields[1]) == 32 and len(fields[2]) == 16:
+            trace = cls(int(fields[1], 16), int(fields[2], 16))
+            if all(trace):
+                return trace
+        msg = (
+            "not a traceparent. It has the form version-trace_id-span_id-flags with 32 and 16 hex digits. "
+            "Store str(label.trace) and pass it on unchanged."
+        )
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One fact about one collection.
+
+    Args:
+        purposes: Keys of the purposes that the value was collected for.
+        category: What kind of personal data it is, a fideslang data category key.
+        source: Where it entered: the function, field or column, as a dotted name.
+        subject: An opaque key of the person; never sent to telemetry.
+        consent: An identifier of the consent receipt.
+        trace: The span in which it was collected.
+    """
+
+    purposes: frozenset[str]
+    category: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    consent: str | None = None
+    trace: Trace | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a label that says nothing."""
+        if not self.purposes:
+            msg = "a label needs at least one purpose. Say what the value was collected for: purpose='security.mfa'."
+            raise ValueError(msg)
+
+
+class Labels(frozenset[Label]):
+    """The labels that a value carries: a frozen set that joins with `|`.
+
+    Joining never copies what it need not: the result is one of the operands where that one holds all.
+    """
+
+    __slots__ = ()
+
+    def __or__(self, other: Iterable[Label], /) -> Labels:  # type: ignore[override]  # Joins to Labels, not to frozenset.
+        """Join: every label of both."""
+        if other is self:
+            return self
+        joined = self.union(other)
+        size = len(joined)
+        if size == len(self):
+            return self
+        if other.__class__ is Labels and size == len(other):
+            return other
+        return Labels(joined)
+
+    __ror__ = __or__  # type: ignore[assignment]
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """Every purpose that one of the labels names."""
+        return frozenset().union(*(label.purposes for label in self))
+
+    @property
+    def categories(self) -> frozenset[str]:
+        """Every category that one of the labels names."""
+        return frozenset(label.category for label in self if label.category)
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Every source that one of the labels names."""
+        return frozenset(label.source for label in self if label.source)
+
+    def __repr__(self) -> str:
+        """Show the labels in a stable order."""
+        return f"Labels({sorted(map(repr, self))})"
+
+
+NO_LABELS = Labels()
+
+
+class Range(NamedTuple):
+    """Characters (or bytes) `start` to `stop`, exclusive, of a value, and the labels that cover them."""
+
+    start: int
+    stop: int
+    labels: Labels

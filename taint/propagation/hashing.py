@@ -1,0 +1,50 @@
+"""`hashlib` and `hmac`: a digest of a labelled value is labelled.
+
+Hashing does not declassify: platforms match people by the hash of their phone number. A hash object
+is a C object that nothing can be added to, so that each is given out in a `TaintedProxy`, also where
+nothing labelled has gone in yet: `h = sha256(salt); h.update(phone)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from taint.carriers.proxy import TaintedProxy, carry, unwrapped
+from taint.carriers.values import labels_of
+from taint.labels import NO_LABELS, Labels
+from taint.propagation.patches import Patch
+
+__all__ = ["patches"]
+
+
+def _labels(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Labels:
+    labels = NO_LABELS
+    for value in (*args, *kwargs.values()):
+        labels |= labels_of(value)
+    return labels
+
+
+def _call(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return wrapped(*map(unwrapped, args), **{name: unwrapped(value) for name, value in kwargs.items()})
+
+
+def _hash_object(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return TaintedProxy(_call(wrapped, args, kwargs), _labels(args, kwargs))
+
+
+def _digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return carry(_call(wrapped, args, kwargs), _labels(args, kwargs))
+
+
+def patches() -> Iterator[Patch]:
+    """Give what there is to wrap in this Python."""
+    for name in sorted(hashlib.algorithms_available | {"new", "file_digest"}):
+        if hasattr(hashlib, name):
+            yield Patch(hashlib, name, _hash_object)
+    yield Patch(hmac, "new", _hash_object)
+    for owner, name in ((hmac, "digest"), (hashlib, "pbkdf2_hmac"), (hashlib, "scrypt")):
+        if hasattr(owner, name):
+            yield Patch(owner, name, _digest)

@@ -1,0 +1,61 @@
+"""`record()`: the flows of a stretch of code, to look at and to assert on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from taint.flows.outcome import listen, unlisten
+from taint.modes import Mode, current_mode, set_mode
+from taint.policy import Flow, Outcome
+
+__all__ = ["Record", "record"]
+
+
+@dataclass(slots=True)
+class Record:
+    """What was seen: flows of labelled data into sinks and zones, allowed or not.
+
+    Each has `sink`, `purpose`, `labels`, `evidence`, `path`, `rule`, `mode`, `count`, `call_site`; none
+    holds a value.
+    """
+
+    flows: list[Flow] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[Flow]:
+        """The flows that are violations."""
+        return [flow for flow in self.flows if flow.outcome is Outcome.VIOLATION]
+
+    @property
+    def gaps(self) -> list[Flow]:
+        """The flows that could not be decided."""
+        return [flow for flow in self.flows if flow.outcome is Outcome.GAP]
+
+
+@contextmanager
+def record(mode: str | None = None) -> Iterator[Record]:
+    """Record every flow of the process while the block runs, in all threads and tasks.
+
+    Labels: neither read nor changed by recording itself.
+
+    Args:
+        mode: The mode of the process meanwhile, such as `report`; unchanged by default.
+
+    Yields:
+        The record, which fills as the code runs.
+
+    Raises:
+        ConfigurationError: There is no such mode.
+    """
+    seen = Record()
+    wanted = current_mode() if mode is None else Mode.parse(mode, setting="mode")
+    before = set_mode(wanted)
+    listener = seen.flows.append  # Kept, for each `seen.flows.append` is another object.
+    listen(listener)
+    try:
+        yield seen
+    finally:
+        unlisten(listener)
+        set_mode(before)
