@@ -7,9 +7,12 @@ set of labels covers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
+
+_TRACEPARENT = re.compile("[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*", re.ASCII)
 
 __all__ = ["NO_LABELS", "Label", "Labels", "Range", "Trace"]
 
@@ -38,9 +41,9 @@ class Trace(NamedTuple):
         Raises:
             ValueError: It does not have the four fields, or an identifier is zero.
         """
-        fields = traceparent.strip().split("-")
-        if len(fields) >= 4 and len(fields[1]) == 32 and len(fields[2]) == 16:
-            trace = cls(int(fields[1], 16), int(fields[2], 16))
+        found = _TRACEPARENT.fullmatch(traceparent.strip())
+        if found is not None:
+            trace = cls(int(found[1], 16), int(found[2], 16))
             if all(trace):
                 return trace
         msg = (
@@ -97,7 +100,7 @@ class Labels(frozenset[Label]):
             return other
         return Labels(joined)
 
-    __ror__ = __or__  # type: ignore[assignment]
+    __ror__ = __or__
 
     @property
     def purposes(self) -> frozenset[str]:

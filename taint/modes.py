@@ -38,8 +38,8 @@ class Mode(StrEnum):
         try:
             return cls(name)
         except ValueError:
-            near = difflib.get_close_matches(str(name).lower(), list(cls), n=1)
-            hint = f"Did you mean {near[0].value!r}?" if near else "Use 'report' to begin with."
+            near = difflib.get_close_matches(str(name).lower(), [mode.value for mode in cls], n=1)
+            hint = f"Did you mean {str(near[0])!r}?" if near else "Use 'report' to begin with."
             modes = ", ".join(repr(mode.value) for mode in cls)
             msg = f"{setting} is not a mode: {name!r}. The modes are {modes}. {hint}"
             raise ConfigurationError(msg) from None
@@ -55,6 +55,6 @@ def current_mode() -> Mode:
 
 def set_mode(mode: Mode) -> Mode:
     """Set the mode for the whole process and give the one before."""
-    global _current  # noqa: PLW0603  # The one setting of the process; everything else is passed.
+    global _current  # The one setting of the process; everything else is passed.
     before, _current = _current, mode
     return before

@@ -18,7 +18,7 @@ __all__ = ["ancestors", "is_allowed", "purpose_key", "purpose_keys"]
 _KEY = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*")
 
 
-def purpose_key(purpose: str) -> str:
+def purpose_key(purpose: object) -> str:
     """Check one purpose key and give it as an exact `str`.
 
     Args:

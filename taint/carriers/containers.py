@@ -8,7 +8,7 @@ once; depth is bounded by memory only, since nothing here recurses into a value 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +19,14 @@ __all__ = ["Step", "children", "is_atomic", "map_leaves", "path_text", "walk"]
 Step = tuple[Any, str]
 """A way into a container: the steps before it (or None) and the last one, as it is shown."""
 
+_LONGEST_NAME = 64
+
 _ATOMIC = frozenset(
     (
         *(type(None), bool, int, float, complex, str, bytes, bytearray, memoryview, range, slice, type(...)),
         *(type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType),
         *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType),
-        *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone),
+        *(dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone),
     )
 )
 
@@ -36,7 +38,7 @@ def is_atomic(value: object) -> bool:
 
 def _key_step(key: object) -> str:
     """Show a key only where it is a plain name: any other key may itself be personal data."""
-    if type(key) is str and key.isidentifier() and len(key) <= 64:
+    if type(key) is str and key.isidentifier() and len(key) <= _LONGEST_NAME:
         return f".{key}"
     return "[*]"
 
@@ -134,9 +136,7 @@ def path_text(way: Step) -> str:
     return "".join(reversed(steps)).removeprefix(".")
 
 
-def map_leaves(
-    value: Any, change: Callable[[Any], Any], memo: dict[int, Any] | None = None, *, keys: bool = False
-) -> Any:
+def map_leaves(value: Any, change: Callable[[Any], Any], *, keys: bool = False) -> Any:
     """Replace what is inside a value by what `change` gives for it.
 
     Containers that can be changed are changed in place, so that whoever else holds them keeps
@@ -146,75 +146,81 @@ def map_leaves(
     Args:
         value: A container or a leaf.
         change: Gives the new leaf, or the same one.
-        memo: For cycles; leave it out.
         keys: Replace the keys of dicts too; else they are taken for names, not data.
     """
-    if memo is None:
-        memo = {}
-    if id(value) in memo:
-        return memo[id(value)][1]
-    if isinstance(value, tuple | frozenset):
-        items = [map_leaves(item, change, memo, keys=keys) for item in value]
-        if all(new is old for new, old in zip(items, value, strict=True)):
+    return _Mapping(change, keys).map(value)
+
+
+class _Mapping:
+    """One walk of `map_leaves`: what is done with leaves, and what has been mapped already."""
+
+    def __init__(self, change: Callable[[Any], Any], keys: bool) -> None:
+        self.change = change
+        self.keys = keys
+        self.memo: dict[int, tuple[Any, Any]] = {}  # The value too: an id is only good while its object lives.
+
+    def map(self, value: Any) -> Any:
+        known = self.memo.get(id(value))
+        if known is not None:
+            return known[1]
+        if isinstance(value, tuple | frozenset):
+            result = self._immutable(value)
+        elif isinstance(value, dict | list | deque | set):
+            self.memo[id(value)] = (value, value)
+            if isinstance(value, dict):
+                self._dict(value)
+            elif isinstance(value, set):
+                self._set(value)
+            else:
+                self._sequence(value)
             result = value
+        elif _field_names(type(value)) is not None and not isinstance(value, type):
+            self.memo[id(value)] = (value, value)
+            result = self._fields(value)
         else:
-            make = getattr(type(value), "_make", None)
-            result = make(items) if make is not None else type(value)(items)
-    elif isinstance(value, dict):
-        memo[id(value)] = (value, value)
-        pairs = [
-            (
-                key,
-                map_leaves(key, change, memo, keys=True) if keys else key,
-                item,
-                map_leaves(item, change, memo, keys=keys),
-            )
-            for key, item in value.items()
-        ]
+            result = self.change(value)
+        self.memo[id(value)] = (value, result)
+        return result
+
+    def _immutable(self, value: Any) -> Any:
+        items = [self.map(item) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        make = getattr(type(value), "_make", type(value))
+        return make(items)
+
+    def _dict(self, value: Any) -> None:
+        pairs = [(key, self.map(key) if self.keys else key, item, self.map(item)) for key, item in value.items()]
         if any(key is not new_key for key, new_key, _, _ in pairs):
             value.clear()
             value.update((new_key, new) for _, new_key, _, new in pairs)
-        else:
-            for key, _, item, new in pairs:
-                if new is not item:
-                    value[key] = new
-        result = value
-    elif isinstance(value, list | deque):
-        memo[id(value)] = (value, value)
+            return
+        for key, _, item, new in pairs:
+            if new is not item:
+                value[key] = new
+
+    def _sequence(self, value: Any) -> None:
         for index, item in enumerate(list(value)):
-            new = map_leaves(item, change, memo, keys=keys)
+            new = self.map(item)
             if new is not item:
                 value[index] = new
-        result = value
-    elif isinstance(value, set):
-        items = [map_leaves(item, change, memo, keys=keys) for item in value]
+
+    def _set(self, value: Any) -> None:
+        items = [self.map(item) for item in value]
         if any(new is not old for new, old in zip(items, value, strict=True)):
             value.clear()
             value.update(items)
-        result = value
-    elif _field_names(type(value)) is not None and not isinstance(value, type):
-        result = _map_fields(value, change, memo, keys)
-    else:
-        result = change(value)
-    memo[id(value)] = (value, result)  # The value too: an id is only good while its object lives.
-    return result
 
-
-def _map_fields(value: Any, change: Callable[[Any], Any], memo: dict[int, Any], keys: bool) -> Any:
-    memo[id(value)] = (value, value)
-    changed = {
-        name: new
-        for name, item in _own_attributes(value).items()
-        if (new := map_leaves(item, change, memo, keys=keys)) is not item
-    }
-    if not changed:
+    def _fields(self, value: Any) -> Any:
+        changed = {name: new for name, item in _own_attributes(value).items() if (new := self.map(item)) is not item}
+        if not changed:
+            return value
+        parameters = getattr(type(value), "__dataclass_params__", None)
+        if parameters is not None and parameters.frozen:
+            value = _shallow_copy(value)
+        for name, new in changed.items():
+            object.__setattr__(value, name, new)
         return value
-    parameters = getattr(type(value), "__dataclass_params__", None)
-    if parameters is not None and parameters.frozen:
-        value = _shallow_copy(value)
-    for name, new in changed.items():
-        object.__setattr__(value, name, new)
-    return value
 
 
 def _shallow_copy(value: Any) -> Any:

@@ -38,7 +38,7 @@ def flat(coverage: Coverage | None) -> Labels:
         return NO_LABELS
     labels = NO_LABELS
     for _, _, more in coverage:  # type: ignore[misc]  # `Labels` was excluded above, but not for mypy.
-        labels |= more  # type: ignore[has-type]
+        labels |= more
     return labels
 
 
@@ -115,7 +115,7 @@ def picked(coverage: Coverage | None, positions: Iterable[int]) -> Coverage | No
     if type(coverage) is Labels or not coverage:
         return coverage
     wanted = list(positions)
-    by_position = {at: labels for start, stop, labels in coverage for at in range(start, stop)}  # type: ignore[misc, has-type]
+    by_position = {at: labels for start, stop, labels in spans_of(coverage, 0) for at in range(start, stop)}
     return tidy(
         ((at, at + 1, by_position[position]) for at, position in enumerate(wanted) if position in by_position),
         len(wanted),
@@ -149,6 +149,6 @@ def concatenated(pieces: Iterable[tuple[Coverage | None, int]]) -> Coverage | No
             if type(coverage) is Labels:
                 spans.append((at, at + length, coverage))
             else:
-                spans += [(start + at, stop + at, labels) for start, stop, labels in coverage]  # type: ignore[misc, has-type]
+                spans += [(start + at, stop + at, labels) for start, stop, labels in spans_of(coverage, length)]
         at += length
     return tidy(spans, at)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import re
-from _string import formatter_field_name_split, formatter_parser
-from collections.abc import Iterator, Mapping, Sequence
+from _string import formatter_field_name_split, formatter_parser  # type: ignore[import-not-found]  # As `string.Formatter` does.
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = ["format_pieces", "padded_pieces", "percent_pieces"]
@@ -62,7 +62,7 @@ def _argument(name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], 
     return found
 
 
-_CONVERSIONS = {"r": repr, "s": str, "a": ascii}
+_CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
 
 
 def _formatted(
@@ -82,9 +82,8 @@ def _formatted(
                 msg = f"Unknown conversion specifier {conversion!s}"
                 raise ValueError(msg)
             value = _CONVERSIONS[conversion](value)
-        if spec and "{" in spec:
-            spec = "".join(_formatted(spec, args, kwargs, numbering, nesting - 1))
-        yield format(value, spec)
+        is_nested = spec and "{" in spec
+        yield format(value, "".join(_formatted(spec, args, kwargs, numbering, nesting - 1)) if is_nested else spec)
 
 
 def format_pieces(template: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any]) -> list[str]:
@@ -185,6 +184,10 @@ def _as_bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else b"%b" % (value,)
 
 
+def _as_ascii(value: Any) -> bytes:
+    return ascii(value).encode()
+
+
 def percent_pieces(template: Any, args: Any) -> list[Any] | None:
     """Do `template % args` in pieces.
 
@@ -198,15 +201,16 @@ def percent_pieces(template: Any, args: Any) -> list[Any] | None:
         The pieces, of the template's type; None where the native operation is to be asked instead,
         because it will raise.
     """
+    native: Callable[[Any, Any], Any]
+    exact: Callable[[str], Any]
+    conversions: dict[str, Callable[[Any], Any]]
     if isinstance(template, str):
-        source, native, conversions = template, str.__mod__, {"s": str, "r": repr, "a": ascii}
-        exact: Any = str
+        source, native, exact = template, str.__mod__, str
+        conversions = {"s": str, "r": repr, "a": ascii}
         not_mappings: tuple[type, ...] = (tuple, str)
     else:
-        as_ascii = lambda value: ascii(value).encode()  # noqa: E731  # One line, used twice, here only.
-        conversions = {"s": _as_bytes, "b": _as_bytes, "r": as_ascii, "a": as_ascii}
-        source, native = template.decode("latin-1"), bytes.__mod__  # type: ignore[assignment]  # One or the other.
-        exact = functools.partial(bytes, encoding="latin-1")
+        source, native, exact = template.decode("latin-1"), bytes.__mod__, functools.partial(bytes, encoding="latin-1")
+        conversions = {"s": _as_bytes, "b": _as_bytes, "r": _as_ascii, "a": _as_ascii}
         not_mappings = (tuple, str, bytes, bytearray)
     directives = _directives(source)
     if directives is None or not _is_answerable(directives, args, not_mappings):

@@ -28,7 +28,9 @@ from taint.labels import NO_LABELS, Labels
 __all__ = ["coverage_of", "define_operations", "labels_in"]
 
 Method = Callable[..., Any]
-Maker = Callable[[type, type, Method], Method]
+Kind = Any
+"""`str`, `bytes` or their carrier: which of them, and so what it has, is only known to the table."""
+Maker = Callable[[Kind, Kind, Method], Method]
 
 
 def coverage_of(value: object) -> Coverage | None:
@@ -50,7 +52,7 @@ def _pieces(values: Iterable[Any]) -> Coverage | None:
     return concatenated((coverage_of(value), len(value)) for value in values)
 
 
-def _carrying(carrier: type, native: type) -> Callable[[Any, Coverage | None], Any]:
+def _carrying(carrier: Kind, native: Kind) -> Callable[[Any, Coverage | None], Any]:
     """Give the function that puts a coverage on a native value; empty or uncovered stays native."""
     new = native.__new__
 
@@ -64,7 +66,7 @@ def _carrying(carrier: type, native: type) -> Callable[[Any, Coverage | None], A
     return carry
 
 
-def _same_length(carrier: type, native: type, method: Method) -> Method:
+def _same_length(carrier: Kind, native: Kind, method: Method) -> Method:
     """Case maps: position for position; all of it where the length changes ('ß'.upper())."""
     new = native.__new__
 
@@ -78,7 +80,7 @@ def _same_length(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _kept_left(carrier: type, native: type, method: Method) -> Method:
+def _kept_left(carrier: Kind, native: Kind, method: Method) -> Method:
     """`rstrip`, `removesuffix`: the result begins where the value does."""
     carry = _carrying(carrier, native)
 
@@ -90,7 +92,7 @@ def _kept_left(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _kept_right(carrier: type, native: type, method: Method) -> Method:
+def _kept_right(carrier: Kind, native: Kind, method: Method) -> Method:
     """`lstrip`, `removeprefix`: the result ends where the value does."""
     carry = _carrying(carrier, native)
 
@@ -104,9 +106,9 @@ def _kept_right(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _strip(carrier: type, native: type, method: Method) -> Method:
+def _strip(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
-    lstrip: Method = native.lstrip  # type: ignore[attr-defined]  # str or bytes, both have it.
+    lstrip: Method = native.lstrip
 
     def override(self: Any, *args: Any) -> Any:
         value = method(self, *args)
@@ -120,7 +122,7 @@ def _strip(carrier: type, native: type, method: Method) -> Method:
 
 
 def _split_parts(
-    parts: list[Any], coverage: Coverage, starts: Callable[[], Iterable[int]], carrier: type, new: Method
+    parts: list[Any], coverage: Coverage, starts: Callable[[], Iterable[int]], carrier: Kind, new: Method
 ) -> list[Any]:
     """Put its own coverage on every part; `starts` is only asked where the value is mixed."""
     if type(coverage) is not Labels:
@@ -134,9 +136,9 @@ def _split_parts(
     return parts
 
 
-def _split(carrier: type, native: type, method: Method) -> Method:
+def _split(carrier: Kind, native: Kind, method: Method) -> Method:
     new = native.__new__
-    find: Method = native.find  # type: ignore[attr-defined]  # str or bytes, both have it.
+    find: Method = native.find
 
     def override(self: Any, sep: Any = None, maxsplit: Any = -1) -> list[Any]:
         parts = method(self, sep, maxsplit)
@@ -154,9 +156,9 @@ def _split(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _rsplit(carrier: type, native: type, method: Method) -> Method:
+def _rsplit(carrier: Kind, native: Kind, method: Method) -> Method:
     new = native.__new__
-    rfind: Method = native.rfind  # type: ignore[attr-defined]  # str or bytes, both have it.
+    rfind: Method = native.rfind
 
     def override(self: Any, sep: Any = None, maxsplit: Any = -1) -> list[Any]:
         parts = method(self, sep, maxsplit)
@@ -175,7 +177,7 @@ def _rsplit(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _splitlines(carrier: type, native: type, method: Method) -> Method:
+def _splitlines(carrier: Kind, native: Kind, method: Method) -> Method:
     new = native.__new__
 
     def override(self: Any, keepends: Any = False) -> list[Any]:
@@ -192,7 +194,7 @@ def _splitlines(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _partition(carrier: type, native: type, method: Method) -> Method:
+def _partition(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
 
     def override(self: Any, sep: Any) -> tuple[Any, Any, Any]:
@@ -210,7 +212,7 @@ def _partition(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _padded(carrier: type, native: type, method: Method) -> Method:
+def _padded(carrier: Kind, native: Kind, method: Method) -> Method:
     """`center`, `ljust`, `rjust`: the value stands in the result once; the rest is the fill."""
     carry = _carrying(carrier, native)
     name = method.__name__
@@ -229,7 +231,7 @@ def _padded(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _zfill(carrier: type, native: type, method: Method) -> Method:
+def _zfill(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
 
     def override(self: Any, width: Any) -> Any:
@@ -243,7 +245,7 @@ def _zfill(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _getitem(carrier: type, native: type, method: Method) -> Method:
+def _getitem(carrier: Kind, native: Kind, method: Method) -> Method:
     new = native.__new__
     carry = _carrying(carrier, native)
 
@@ -274,7 +276,7 @@ def _getitem(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _iter(carrier: type, native: type, method: Method) -> Method:
+def _iter(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
 
     def override(self: Any) -> Iterator[Any]:
@@ -286,7 +288,7 @@ def _iter(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _add(carrier: type, native: type, method: Method) -> Method:
+def _add(carrier: Kind, native: Kind, method: Method) -> Method:
     new = native.__new__
     operands = str if native is str else (bytes, bytearray, memoryview)
 
@@ -311,11 +313,11 @@ def _add(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _radd(carrier: type, native: type) -> Method:
-    add: Method = native.__add__  # type: ignore[attr-defined]  # str or bytes, both have it.
+def _radd(carrier: Kind, native: Kind) -> Method:
+    add: Method = native.__add__
     new = native.__new__
 
-    def __radd__(self: Any, other: Any) -> Any:
+    def override(self: Any, other: Any) -> Any:
         if not isinstance(other, native):
             return NotImplemented  # bytearray + bytes stays a bytearray, which no subclass of bytes can label.
         value = add(other, self)
@@ -327,10 +329,11 @@ def _radd(carrier: type, native: type) -> Method:
         result._coverage = coverage
         return result
 
-    return __radd__
+    override.__name__ = "__radd__"
+    return override
 
 
-def _mul(carrier: type, native: type, method: Method) -> Method:
+def _mul(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
 
     def override(self: Any, count: Any) -> Any:
@@ -345,7 +348,7 @@ def _mul(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _join(carrier: type, native: type, method: Method) -> Method:
+def _join(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
 
     def override(self: Any, iterable: Iterable[Any], /) -> Any:
@@ -364,9 +367,9 @@ def _join(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _replace(carrier: type, native: type, method: Method) -> Method:
+def _replace(carrier: Kind, native: Kind, method: Method) -> Method:
     carry = _carrying(carrier, native)
-    split: Method = native.split  # type: ignore[attr-defined]  # str or bytes, both have it.
+    split: Method = native.split
 
     def override(self: Any, old: Any, new: Any, /, count: Any = -1) -> Any:
         value = method(self, old, new, count)
@@ -391,7 +394,7 @@ def _replace(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _translate(carrier: type, native: type, method: Method) -> Method:
+def _translate(carrier: Kind, native: Kind, method: Method) -> Method:
     """Character for character; what a table puts for a labelled character is derived from it."""
     carry = _carrying(carrier, native)
 
@@ -402,8 +405,8 @@ def _translate(carrier: type, native: type, method: Method) -> Method:
             pieces: list[tuple[Coverage | None, int]] = []
             at = 0
             for start, stop, labels in spans_of(coverage, len(self)):
-                pieces.append((None, len(method(native(self)[at:start], *args, **kwargs))))  # type: ignore[index]
-                pieces.append((labels, len(method(native(self)[start:stop], *args, **kwargs))))  # type: ignore[index]
+                pieces.append((None, len(method(native(self)[at:start], *args, **kwargs))))
+                pieces.append((labels, len(method(native(self)[start:stop], *args, **kwargs))))
                 at = stop
             pieces.append((None, max(len(value) - sum(length for _, length in pieces), 0)))
             coverage = concatenated(pieces)
@@ -412,8 +415,8 @@ def _translate(carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _expandtabs(carrier: type, native: type, method: Method) -> Method:
-    """A tab's spaces stand for the tab; a position's column depends on what is before it."""
+def _expandtabs(carrier: Kind, native: Kind, method: Method) -> Method:
+    """Give a tab's labels to its spaces; a position's column depends on what is before it."""
     carry = _carrying(carrier, native)
 
     def override(self: Any, tabsize: Any = 8) -> Any:
@@ -421,14 +424,14 @@ def _expandtabs(carrier: type, native: type, method: Method) -> Method:
         coverage = self._coverage
         if type(coverage) is not Labels:
             text = native(self)
-            edges = [len(method(text[:at], tabsize)) for at in range(len(self) + 1)]  # type: ignore[index]
+            edges = [len(method(text[:at], tabsize)) for at in range(len(self) + 1)]
             coverage = tidy(((edges[a], edges[b], labels) for a, b, labels in coverage), len(value))
         return carry(value, coverage)
 
     return override
 
 
-def _compared(_carrier: type, _native: type, method: Method) -> Method:
+def _compared(_carrier: Kind, _native: Kind, method: Method) -> Method:
     """Comparisons, which are a use of the value: a zone is told."""
     name = _OPERATORS.get(method.__name__, method.__name__)
 
@@ -440,7 +443,7 @@ def _compared(_carrier: type, _native: type, method: Method) -> Method:
     return override
 
 
-def _equality(_carrier: type, native: type, method: Method) -> Method:
+def _equality(_carrier: Kind, native: Kind, method: Method) -> Method:
     """`==` and `!=`, as `_compared` and quicker."""
     name = _OPERATORS[method.__name__]
 
@@ -453,7 +456,7 @@ def _equality(_carrier: type, native: type, method: Method) -> Method:
     return override
 
 
-def _hash(_carrier: type, _native: type, method: Method) -> Method:
+def _hash(_carrier: Kind, _native: Kind, method: Method) -> Method:
     def override(self: Any) -> int:
         if observation.active:
             observation.observe(flat(self._coverage), "hash")
@@ -501,7 +504,7 @@ MAKERS: dict[str, Maker] = {
 }
 
 
-def define_operations(carrier: type, native: type, *, without: frozenset[str] = frozenset()) -> None:
+def define_operations(carrier: Kind, native: Kind, *, without: frozenset[str] = frozenset()) -> None:
     """Give a carrier class the overrides of the table.
 
     Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import array
 import copy
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import functools
@@ -39,7 +39,7 @@ __all__ = ["STRING_LIKE", "TaintedProxy", "add_labels", "carry", "is_carrier", "
 _NEVER = (type(None), bool, type(NotImplemented), type(...), type)
 
 
-class TaintedProxy(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy as Any.
+class TaintedProxy(wrapt.ObjectProxy[Any]):
     """A value with labels, seen as the value itself.
 
     Equality, ordering, hash, truth, `repr` and formatting are those of the value.
@@ -66,11 +66,13 @@ class TaintedProxy(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its 
 
     def __repr__(self) -> str:
         """Show the value. Labels: on all of it."""
-        return carry(repr(self.__wrapped__), self._self_labels)
+        text: str = carry(repr(self.__wrapped__), self._self_labels)
+        return text
 
     def __format__(self, spec: str) -> str:
         """Format the value. Labels: on all of it."""
-        return carry(format(self.__wrapped__, spec), self._self_labels)
+        text: str = carry(format(self.__wrapped__, spec), self._self_labels)
+        return text
 
     def __bytes__(self) -> bytes:
         """Give the bytes of the value. Labels: on all of it."""
@@ -159,16 +161,19 @@ def carry(value: Any, labels: Labels) -> Any:
     if kind is bytes:
         return carry_bytes(value, labels)
     if not labels or isinstance(value, _NEVER):
-        return value
-    if isinstance(value, TaintedStr | TaintedBytes):
-        return add_labels(value, labels)
-    if kind is TaintedProxy:
-        return value if value._self_labels >= labels else TaintedProxy(value.__wrapped__, value._self_labels | labels)
-    if isinstance(value, STRING_LIKE):
-        return TaintedProxy(value, labels)
-    if isinstance(value, tuple | list | dict | set | frozenset):
-        return map_leaves(value, lambda leaf: carry(leaf, labels))
-    return value
+        result = value
+    elif isinstance(value, TaintedStr | TaintedBytes):
+        result = add_labels(value, labels)
+    elif kind is TaintedProxy:
+        own = value._self_labels
+        result = value if own >= labels else TaintedProxy(value.__wrapped__, own | labels)
+    elif isinstance(value, STRING_LIKE):
+        result = TaintedProxy(value, labels)
+    elif isinstance(value, tuple | list | dict | set | frozenset):
+        result = map_leaves(value, lambda leaf: carry(leaf, labels))
+    else:
+        result = value
+    return result
 
 
 def add_labels(value: Any, labels: Labels) -> Any:
@@ -183,7 +188,7 @@ _CARRIERS = (TaintedStr, TaintedBytes, TaintedProxy)
 
 STRING_LIKE: tuple[type, ...] = (
     *(int, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID),
-    *(datetime.date, datetime.time, datetime.timedelta),
+    *(dt.date, dt.time, dt.timedelta),
     *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network),
     *(ipaddress.IPv4Interface, ipaddress.IPv6Interface, pathlib.PurePath),
     *(bytearray, memoryview, array.array, str, bytes, re.Match, io.StringIO, io.BytesIO),

@@ -82,7 +82,7 @@ class TaintedStr(str):
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Encode as `str` does. Labels: byte for byte, with text of any width."""
         value = str.encode(self, encoding, errors)
-        coverage = self._coverage
+        coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
             coverage = _encoded(self, value, encoding, errors)
         return carry_bytes(value, coverage)
@@ -142,7 +142,7 @@ class TaintedBytes(bytes):
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Decode as `bytes` does. Labels: character for character, of every byte that makes it up."""
         value = bytes.decode(self, encoding, errors)
-        coverage = self._coverage
+        coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
             coverage = _decoded(self, value, encoding, errors)
         return carry_text(value, coverage)
@@ -150,7 +150,7 @@ class TaintedBytes(bytes):
     def hex(self, *args: Any, **kwargs: Any) -> str:
         """Give two digits a byte. Labels: digit for digit; on all of it where a separator is asked for."""
         value = bytes.hex(self, *args, **kwargs)
-        coverage = self._coverage
+        coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
             if len(value) == 2 * len(self):
                 coverage = tidy(((2 * a, 2 * b, labels) for a, b, labels in spans_of(coverage, len(self))), len(value))

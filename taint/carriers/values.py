@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @lru_cache(maxsize=4096)
-def _labels(
+def _labels(  # noqa: PLR0917  # Positional, because that is quicker to cache.
     purpose: str | frozenset[str],
     category: str | None,
     subject: str | None,
@@ -122,7 +122,7 @@ def apply_labels(value: T, labels: Labels) -> T:
 
 def _carry_inside(leaf: Any, labels: Labels) -> Any:
     # Numbers in rows are keys, counts and prices, and drivers refuse a proxy of them.
-    return leaf if isinstance(leaf, int | float) and not isinstance(leaf, TaintedProxy) else carry(leaf, labels)
+    return leaf if type(leaf) is not TaintedProxy and isinstance(leaf, int | float) else carry(leaf, labels)
 
 
 def carriers_in(value: object, root: str = "") -> Iterator[tuple[Step, Any]]:

@@ -122,7 +122,8 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
         is_method = instance is not None and not isinstance(function, staticmethod)
         return run(wrapped, Bound(parameters, args, kwargs, is_method), around)
 
-    return cast("F", wrapt.FunctionWrapper(function, wrapper))
+    wrapped_function: Any = function
+    return cast("F", wrapt.FunctionWrapper(wrapped_function, wrapper))
 
 
 def _runner(function: Callable[..., Any]) -> Callable[[Any, Bound, Around], Any]:

@@ -42,7 +42,7 @@ def unlisten(listener: Listener) -> None:
 
 def call_site() -> CallSite | None:
     """Find the nearest frame that is not of this library."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # The way to one's caller that costs no stack list.
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module != _PACKAGE and not f"{module}.".startswith(_OWN):

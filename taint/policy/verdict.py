@@ -74,7 +74,7 @@ class Flow:
         collected = f"collected{' by ' + sources if sources else ''} for {_listed(self.purposes)}"
         others = f" (and {self.count - 1} more)" if self.count > 1 else ""
         if self.evidence is Evidence.COMPARISON:
-            what = f"zone {self.sink!r} works for {self.purpose!r}, but here ({self.path}) it uses data that was {collected}"
+            what = f"zone {self.sink!r} works for {self.purpose!r}, but uses data ({self.path}) that was {collected}"
             cure = "Leave such values out before the zone begins, or collect them for that purpose too."
         else:
             what = (

@@ -8,12 +8,12 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
-from taint.version import __version__
 from taint.errors import PurposeViolationError
 from taint.labels import Labels
 from taint.modes import Mode
 from taint.policy import Flow
 from taint.telemetry import attributes as names
+from taint.version import __version__
 
 __all__ = ["emit_violation"]
 
