@@ -201,7 +201,7 @@ def percent_pieces(template: Any, args: Any) -> list[Any] | None:
         The pieces, of the template's type; None where the native operation is to be asked instead,
         because it will raise.
     """
-    native: Callable[[Any, Any], Any]
+    native: Any
     exact: Callable[[str], Any]
     conversions: dict[str, Callable[[Any], Any]]
     if isinstance(template, str):

@@ -1,0 +1,96 @@
+"""Bad input: each mistake gets an error that says what is allowed and what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+import taint
+from taint.testing import record
+
+
+def _on_class() -> object:
+    return taint.sink(purpose="advertising")(type("Upload", (), {}))
+
+
+MISTAKES: list[tuple[str, Callable[[], object], tuple[str, ...]]] = [
+    ("purpose with spaces", lambda: taint.label("x", purpose="Security MFA"), ("'Security MFA'", "'security_mfa'")),
+    ("purpose with slash", lambda: taint.sink(purpose="ads/upload"), ("'ads/upload'", "'ads.upload'")),
+    ("purpose that ends in a dot", lambda: taint.zone("ads."), ("'ads.'", "'ads'")),
+    ("empty purpose", lambda: taint.label("x", purpose=""), ("''", "'security.mfa'")),
+    ("no purpose", lambda: taint.label("x", purpose=[]), ("without a purpose", "purpose='...'")),
+    ("purpose that is no text", lambda: taint.label("x", purpose=7), ("'int'", "'security.mfa'")),  # type: ignore[arg-type]
+    ("one of several", lambda: taint.source(purpose=["security.mfa", "A B"]), ("'A B'", "'a_b'")),
+    ("check without a key", lambda: taint.check("x", purpose="?", sink="s"), ("'?'", "'security.mfa'")),
+    ("sink on a number", lambda: taint.sink(purpose="advertising")(7), ("not callable", "'int'", "@taint.sink")),
+    ("sink on a class", _on_class, ("a class", "'Upload'", "Decorate the function")),
+    ("source on a text", lambda: taint.source(purpose="security")("x"), ("not callable", "'str'", "@taint.source")),
+    ("zone on None", lambda: taint.zone("advertising")(None), ("not callable", "'NoneType'", "@taint.zone")),
+    (
+        "argument that is no parameter",
+        lambda: taint.source(purpose="security", arguments=["fone"])(lambda phone: phone),
+        ("'fone'", "'phone'"),
+    ),
+    (
+        "subject that is no parameter",
+        lambda: taint.source(purpose="security", subject="who")(lambda: ""),
+        ("'who'", "none"),
+    ),
+    ("mode", lambda: taint.configure(mode="reprot"), ("'reprot'", "'block'", "Did you mean 'report'")),
+    ("mode of a sink", lambda: taint.sink(purpose="advertising", mode="loud"), ("'loud'", "'block'")),
+    ("mode of a record", lambda: record(mode="loud").__enter__(), ("'loud'", "'block'")),
+    ("trace", lambda: taint.label("x", purpose="security", trace="abc"), ("not a traceparent", "32 and 16 hex")),
+    (
+        "trace of zeros",
+        lambda: taint.label("x", purpose="security", trace=f"00-{'0' * 32}-{'1' * 16}-01"),
+        ("traceparent",),
+    ),
+]
+
+
+@pytest.mark.parametrize(("mistake", "parts"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
+def test_mistake_is_an_error_that_helps(mistake: Callable[[], object], parts: tuple[str, ...]) -> None:
+    """The message names what was given, what is allowed and what to do."""
+    with pytest.raises(taint.ConfigurationError) as raised:
+        mistake()
+    assert isinstance(raised.value, taint.TaintError)
+    for part in parts:
+        assert part in str(raised.value)
+    assert str(raised.value).endswith(".") or str(raised.value).endswith("?")
+
+
+def test_failed_configuration_changes_nothing() -> None:
+    """A mode that does not exist leaves the one that holds."""
+    taint.configure(mode="report")
+    with pytest.raises(taint.ConfigurationError):
+        taint.configure(mode="loud")
+    assert taint.sink(purpose="advertising")(lambda x: x)(taint.label("x", purpose="security")) == "x"
+
+
+@pytest.mark.parametrize("mode", ["block", "report", "off"])
+def test_mode_comes_from_the_environment(mode: str) -> None:
+    """TAINT_MODE is the mode of a process that does not configure another."""
+    assert _python("import taint.modes; print(taint.modes.current_mode())", TAINT_MODE=mode).stdout.strip() == mode
+
+
+def test_wrong_mode_in_the_environment_is_said() -> None:
+    """A TAINT_MODE that does not exist is an error at import, and names the variable."""
+    failed = _python("import taint", TAINT_MODE="blok")
+    assert failed.returncode != 0
+    assert "TAINT_MODE is not a mode: 'blok'" in failed.stderr
+    assert "Did you mean 'block'?" in failed.stderr
+
+
+def _python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

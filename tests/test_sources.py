@@ -1,0 +1,193 @@
+"""Sources: what is labelled where personal data enters."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+
+import taint
+
+PHONE = "+14155550100"
+
+
+@dataclass
+class Form:
+    """What a person filled in."""
+
+    phone: str
+    age: int = 44
+    agreed: bool = True
+
+
+@dataclass(frozen=True)
+class FrozenForm:
+    """The same, not to be changed."""
+
+    phone: str
+
+
+_source = taint.source(purpose="security.mfa", category="user.contact.phone_number", name="shop.enrol")
+
+
+def test_what_a_function_returns_is_labelled() -> None:
+    """The label says purpose, category and source; the value is what it was."""
+    phone = _source(lambda: PHONE)()
+    (label,) = taint.labels_of(phone)
+    assert phone == PHONE
+    assert isinstance(phone, str)
+    assert label.purposes == {"security.mfa"}
+    assert label.category == "user.contact.phone_number"
+    assert label.source == "shop.enrol"
+
+
+def test_source_is_named_after_the_function() -> None:
+    """Without a name a source is called what its function is called."""
+
+    @taint.source(purpose="security.mfa")
+    def read_enrolment() -> str:
+        return PHONE
+
+    (source,) = taint.labels_of(read_enrolment()).sources
+    assert source.endswith("test_source_is_named_after_the_function.<locals>.read_enrolment")
+
+
+def test_coroutines_and_generators_give_labelled_values() -> None:
+    """A coroutine's result and every item of a generator are labelled."""
+
+    @_source
+    async def coroutine() -> str:
+        await asyncio.sleep(0)
+        return PHONE
+
+    @_source
+    def generator() -> Iterator[str]:
+        yield PHONE
+        yield PHONE
+
+    @_source
+    async def async_generator() -> AsyncIterator[str]:
+        await asyncio.sleep(0)
+        yield PHONE
+
+    async def gather() -> list[str]:
+        return [await coroutine(), *[item async for item in async_generator()]]
+
+    assert all(map(taint.labels_of, [*asyncio.run(gather()), *generator()]))
+
+
+def test_generator_still_takes_what_is_sent_and_thrown() -> None:
+    """A decorated generator is a generator: send, throw, close and its return value work."""
+    log: list[object] = []
+
+    @_source
+    def generator() -> Generator[Any, Any, str]:
+        try:
+            log.append((yield "a"))
+            try:
+                yield "b"
+            except KeyError:
+                yield "c"
+            return "end"
+        finally:
+            log.append("closed")
+
+    running: Any = generator()
+    assert next(running) == "a"
+    assert running.send("sent") == "b"
+    assert running.throw(KeyError()) == "c"
+    with pytest.raises(StopIteration) as stop:
+        next(running)
+    assert stop.value.value == "end"
+    assert log == ["sent", "closed"]
+    closing: Any = generator()
+    next(closing)
+    closing.close()
+    assert log == ["sent", "closed", "closed"]
+
+
+def test_arguments_are_labelled_as_the_body_gets_them() -> None:
+    """`arguments` names what the body receives labelled; the rest, and the result, stay plain."""
+    got: dict[str, object] = {}
+
+    @taint.source(purpose="security.mfa", arguments=["phone", "form"], subject="user_id")
+    def enrol(user_id: int, phone: str, note: str, *, form: Form | None = None) -> str:
+        got.update(phone=phone, note=note, form=form)
+        return "enrolled"
+
+    assert not taint.labels_of(enrol(7, PHONE, "hello", form=Form(PHONE)))
+    assert taint.labels_of(got["phone"])
+    assert taint.labels_of(got["form"])
+    assert not taint.labels_of(got["note"])
+    assert {label.subject for label in taint.labels_of(got)} == {"7"}
+
+
+def test_containers_are_labelled_deeply_and_stay_what_they_are() -> None:
+    """Text, bytes and string-like values inside are labelled in place; numbers, truth values and keys are not."""
+    inner = {
+        "phone": PHONE,
+        "raw": b"x",
+        "id": uuid.UUID(int=1),
+        "born": dt.date(2000, 1, 1),
+        "n": 7,
+        "ok": True,
+        "no": None,
+    }
+    rows = [inner, (PHONE, 1), Form(PHONE), FrozenForm(PHONE)]
+    labelled = taint.label(rows, purpose="security.mfa")
+    assert labelled is rows
+    assert rows[0] is inner
+    assert [name for name, value in inner.items() if taint.labels_of(value)] == ["phone", "raw", "id", "born"]
+    assert all(not taint.labels_of(key) for key in inner)
+    assert type(inner["n"]) is int
+    assert type(rows[1]) is tuple
+    assert all(map(taint.labels_of, rows))
+    assert rows[2:] == [Form(PHONE), FrozenForm(PHONE)]
+
+
+def test_labels_of_two_collections_join() -> None:
+    """A value that is collected twice keeps both labels."""
+    phone = taint.label(taint.label(PHONE, purpose="security.mfa"), purpose="advertising")
+    assert taint.labels_of(phone).purposes == {"security.mfa", "advertising"}
+    assert len(taint.labels_of(phone)) == 2
+
+
+@pytest.mark.parametrize("value", ["", b"", None, True, False])
+def test_nothing_to_protect_is_not_labelled(value: object) -> None:
+    """Empty text, None and truth values come back as they are."""
+    labelled = taint.label(value, purpose="security.mfa")
+    assert labelled is value or labelled == value
+    assert not taint.labels_of(labelled)
+
+
+def test_label_names_the_caller_as_source() -> None:
+    """Without a source, a label names the function that called."""
+    (source,) = taint.labels_of(taint.label(PHONE, purpose="security.mfa")).sources
+    assert source.endswith("test_label_names_the_caller_as_source")
+
+
+def test_label_keeps_the_span_of_the_collection() -> None:
+    """The current span is on the label; without one there is none; one that is given wins."""
+    assert [label.trace for label in taint.labels_of(taint.label(PHONE, purpose="security.mfa"))] == [None]
+    with trace.get_tracer("test").start_as_current_span("enrol") as span:
+        here = span.get_span_context()
+        (label,) = taint.labels_of(taint.label(PHONE, purpose="security.mfa"))
+    assert label.trace == (here.trace_id, here.span_id)
+    (given,) = taint.labels_of(taint.label(PHONE, purpose="security.mfa", trace=str(label.trace)))
+    assert given.trace == label.trace
+
+
+def test_plain_gives_the_exact_type() -> None:
+    """`plain` leaves the labels behind, deep in containers too."""
+    assert type(taint.plain(taint.label(PHONE, purpose="security.mfa"))) is str
+    assert type(taint.plain(taint.label(b"x", purpose="security.mfa"))) is bytes
+    assert type(taint.plain(taint.label(uuid.UUID(int=1), purpose="security.mfa"))) is uuid.UUID
+    rows = taint.label([{"a": (PHONE,)}], purpose="security.mfa")
+    assert not taint.labels_of(taint.plain(rows))
+    assert rows == [{"a": (PHONE,)}]
