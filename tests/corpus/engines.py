@@ -7,7 +7,9 @@ leak. This library is one; the others show what is gained over less.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -116,4 +118,70 @@ def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, set | Iterator) else str(value)
 
 
-ENGINES: list[type[Engine]] = [PurposeTaint, SubstringMatch]
+class DdtraceIast:
+    """The IAST of ddtrace, where it is installed: propagation in C++ and rewritten programs, without zones."""
+
+    name = "ddtrace IAST"
+
+    @staticmethod
+    def load(name: str) -> None:
+        """Import a module of programs as ddtrace's own loader does: rewritten."""
+        from ddtrace.appsec._iast import _ast, enable_iast_propagation
+        from ddtrace.appsec._iast._ast import ast_patching
+
+        enable_iast_propagation()
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        path, tree = ast_patching.astpatch_module(module)
+        assert tree is not None, f"{_ast.__name__} did not rewrite {name}"
+        exec(compile(tree, path, "exec"), module.__dict__)  # noqa: S102  # As its loader does.
+
+    def __enter__(self) -> Self:
+        from ddtrace.appsec._iast import _iast_request_context_base as context
+
+        context._iast_start_request()
+        self._found = False
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        from ddtrace.appsec._iast import _iast_request_context_base as context
+
+        context._iast_finish_request()
+
+    def collect(self, value: Any, purpose: str) -> Any:
+        from ddtrace.appsec._iast._taint_tracking import OriginType
+        from ddtrace.appsec._iast._taint_tracking._taint_objects import taint_pyobject
+
+        return taint_pyobject(value, source_name=purpose, source_value=value, source_origin=OriginType.PARAMETER)
+
+    def use(self, *values: Any) -> None:
+        from ddtrace.appsec._iast._taint_tracking._taint_objects_base import get_tainted_ranges
+
+        for leaf in _leaves(values):
+            self._found |= any(not span.source.name.startswith("advertising") for span in get_tainted_ranges(leaf))
+
+    def zone(self) -> AbstractContextManager[object]:
+        return contextlib.nullcontext()
+
+    def has_found(self) -> bool:
+        return self._found
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for pair in value.items():
+            yield from _leaves(pair)
+    elif isinstance(value, list | tuple | set | Iterator):
+        for item in value:
+            yield from _leaves(item)
+    elif hasattr(value, "__dict__"):
+        yield from _leaves(vars(value))
+    else:
+        yield value
+
+
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (PurposeTaint, SubstringMatch)}
+if importlib.util.find_spec("ddtrace") is not None:
+    ENGINES[DdtraceIast.name] = DdtraceIast
