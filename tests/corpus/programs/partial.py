@@ -37,7 +37,7 @@ def rest_of_a_text(engine: Engine, purpose: str) -> None:
 @program
 def other_leaf(engine: Engine, purpose: str) -> None:
     """Another field of the same document."""
-    import json  # noqa: PLC0415  # As programs do.
+    import json  # As programs do.
 
     document = json.loads(json.dumps({"phone": engine.collect(PHONE, purpose), "plan": "premium"}))
     engine.use(document["plan"])

@@ -35,7 +35,7 @@ def in_a_file(engine: Engine, purpose: str) -> None:
 @program
 def in_memory(engine: Engine, purpose: str) -> None:
     """In a text buffer."""
-    import io  # noqa: PLC0415  # As programs do.
+    import io  # As programs do.
 
     buffer = io.StringIO()
     buffer.write("tel:")
