@@ -1,0 +1,107 @@
+"""The service's database: people, and the contact details that they gave, each with what it was given for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, ForeignKey, create_engine, event, inspect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from examples.tailored_audiences.errors import BadInputError
+
+PHONE = "user.contact.phone_number"
+EMAIL = "user.contact.email"
+
+
+class Base(DeclarativeBase):
+    """The tables of this example."""
+
+
+class Account(Base):
+    """Somebody who uses the service."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Contact(Base):
+    """A telephone number or an address, as it was typed.
+
+    ``purpose`` and ``collected_by`` say what it was given for and where; ``traceparent`` is the W3C trace context
+    of the request that brought it.
+    """
+
+    __tablename__ = "contacts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    category: Mapped[str]
+    value: Mapped[str]
+    purpose: Mapped[str]
+    collected_by: Mapped[str]
+    traceparent: Mapped[str | None]
+
+
+@contextmanager
+def create_database(path: Path) -> Iterator[Engine]:
+    """Open the service's database, with its tables.
+
+    Args:
+        path: The SQLite file; it is made if it is missing.
+
+    Yields:
+        An engine whose connections do not block readers while they write.
+    """
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", _use_write_ahead_log)
+    Base.metadata.create_all(engine)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_database(path: Path) -> Iterator[Engine]:
+    """Open a database that the service has written.
+
+    Args:
+        path: The SQLite file.
+
+    Yields:
+        An engine.
+
+    Raises:
+        BadInputError: If there is no such file, or it holds no contacts table.
+    """
+    remedy = "Start the service with the same --database first, and enrol somebody."
+    if not path.is_file():
+        raise BadInputError(f"there is no database file {str(path)!r}. {remedy}")
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        if not _has_contacts(engine):
+            raise BadInputError(f"{str(path)!r} is not a database of this service. {remedy}")
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _has_contacts(engine: Engine) -> bool:
+    try:
+        return inspect(engine).has_table(Contact.__tablename__)
+    except DatabaseError:
+        return False
+
+
+def _use_write_ahead_log(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()

@@ -1,0 +1,52 @@
+"""Traces of this example's processes: each writes its spans to a file of its own, one JSON object a line."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+
+class JsonLinesExporter(SpanExporter):
+    """Append every span to a file as soon as it ends, whichever thread it ends on."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Write the spans and hand them to the operating system."""
+        with self._lock:
+            self._file.writelines(span.to_json(indent=None) + "\n" for span in spans)
+            self._file.flush()
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+@contextmanager
+def tracing(service_name: str, spans: Path) -> Iterator[TracerProvider]:
+    """Make OpenTelemetry write this process's spans to a file.
+
+    Args:
+        service_name: What the process is called in its spans.
+        spans: The file; spans are appended.
+
+    Yields:
+        The tracer provider, which is also the process's default.
+    """
+    provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
+    provider.add_span_processor(SimpleSpanProcessor(JsonLinesExporter(spans)))
+    trace.set_tracer_provider(provider)
+    try:
+        yield provider
+    finally:
+        provider.shutdown()
