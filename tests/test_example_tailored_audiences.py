@@ -41,7 +41,7 @@ from examples.tailored_audiences.match_keys import email_key, phone_key
 from examples.tailored_audiences.service import allow_marketing, enrol_two_factor
 from examples.tailored_audiences.spans import personal_data, read_spans
 from examples.tailored_audiences.store import EMAIL, PHONE, Contact, create_database
-from examples.tailored_audiences.telemetry import JsonLinesExporter
+from examples.tailored_audiences.telemetry import JsonLinesExporter, tracing
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = 60
@@ -294,6 +294,18 @@ class TestAdsJobInput:
         path.write_text("This is not a database, and it is long enough to be looked at." * 10)
         with pytest.raises(BadInputError, match="not a database of this service"):
             run_job(path, tmp_path / "none.csv", NOBODY_LISTENS, skip_refused=True)
+
+    @pytest.mark.parametrize("name", ["text.sqlite3", "no/folder/accounts.sqlite3"])
+    def test_database_that_cannot_be_made(self, name: str, tmp_path: Path) -> None:
+        """The service refuses a file of another kind, and one in a folder that is not there."""
+        (tmp_path / "text.sqlite3").write_text("This is not a database, and it is long enough to be looked at." * 10)
+        with pytest.raises(BadInputError, match="cannot be used as the database"), create_database(tmp_path / name):
+            pass
+
+    def test_spans_that_cannot_be_written(self, tmp_path: Path) -> None:
+        """A file for spans in a folder that is not there is refused."""
+        with pytest.raises(BadInputError, match="spans cannot be written"), tracing("test", tmp_path / "no" / "spans"):
+            pass
 
     def test_customer_list_missing(self, database: Path, tmp_path: Path) -> None:
         """A customer list that is not there is refused."""

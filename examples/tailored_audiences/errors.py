@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
 
 
 class BadInputError(Exception):
@@ -19,11 +20,14 @@ def run_main(main: Callable[[], int]) -> None:
         main: Returns the exit code.
 
     Raises:
-        SystemExit: Always; with code 2, after one line on stderr, if the input was bad.
+        SystemExit: Always; with code 2, after one line on stderr, if the input was bad; with code 130, as shells
+            have it, if the user stopped it.
     """
     try:
         code = main()
     except BadInputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     raise SystemExit(code)

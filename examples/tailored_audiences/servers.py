@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 import threading
@@ -35,8 +36,9 @@ def serve(app: FastAPI, port: int, *, stop_at_end_of_input: bool) -> None:
     try:
         listener = socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise BadInputError(
-            f"cannot listen on port {port} of {HOST}: {getattr(error, 'strerror', None) or error}. A port up to 65535 "
+            f"cannot listen on port {port} of {HOST}: {reason}. A port up to 65535 "
             "that no other program uses is allowed. Stop that program, or give another --port; 0 takes a free one."
         ) from error
     # asyncio does it only for sockets that name their protocol; without it answers wait 40 ms for an acknowledgement.
@@ -49,5 +51,7 @@ def serve(app: FastAPI, port: int, *, stop_at_end_of_input: bool) -> None:
 
 
 def _stop_at_end_of_input(server: uvicorn.Server) -> None:
-    sys.stdin.read()
+    # Not sys.stdin.read(): a thread that waits in it holds a lock which the end of the process needs.
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     server.should_exit = True

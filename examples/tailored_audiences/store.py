@@ -58,11 +58,14 @@ def create_database(path: Path) -> Iterator[Engine]:
 
     Yields:
         An engine whose connections do not block readers while they write.
+
+    Raises:
+        BadInputError: If the file cannot be made, or is not a database.
     """
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _use_write_ahead_log)
-    Base.metadata.create_all(engine)
     try:
+        _create_tables(engine, path)
         yield engine
     finally:
         engine.dispose()
@@ -91,6 +94,16 @@ def open_database(path: Path) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _create_tables(engine: Engine, path: Path) -> None:
+    try:
+        Base.metadata.create_all(engine)
+    except DatabaseError as error:
+        raise BadInputError(
+            f"{str(path)!r} cannot be used as the database: {error.orig}. Give --database a SQLite file, or a new one "
+            "in a folder that may be written."
+        ) from error
 
 
 def _has_contacts(engine: Engine) -> bool:

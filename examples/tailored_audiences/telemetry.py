@@ -12,6 +12,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
+from examples.tailored_audiences.errors import BadInputError
+
 
 class JsonLinesExporter(SpanExporter):
     """Append every span to a file as soon as it ends, whichever thread it ends on."""
@@ -42,9 +44,19 @@ def tracing(service_name: str, spans: Path) -> Iterator[TracerProvider]:
 
     Yields:
         The tracer provider, which is also the process's default.
+
+    Raises:
+        BadInputError: If the file cannot be written.
     """
+    try:
+        exporter = JsonLinesExporter(spans)
+    except OSError as error:
+        raise BadInputError(
+            f"spans cannot be written to {str(spans)!r}: {error.strerror}. Give --spans a file in a folder that may be "
+            "written."
+        ) from error
     provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
-    provider.add_span_processor(SimpleSpanProcessor(JsonLinesExporter(spans)))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     try:
         yield provider
