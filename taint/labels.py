@@ -86,7 +86,13 @@ class Labels(frozenset[Label]):
     Joining never copies what it need not: the result is one of the operands where that one holds all.
     """
 
-    __slots__ = ()
+    __slots__ = ("attributes",)
+    attributes: dict[str, Labels]
+    """What all byte strings with these labels have as their `__dict__`; set with the first of them."""
+
+    def __reduce__(self) -> tuple[type[Labels], tuple[tuple[Label, ...]]]:
+        """Pickle and copy the labels only."""
+        return Labels, (tuple(self),)
 
     def __or__(self, other: Iterable[Label], /) -> Labels:  # type: ignore[override]  # Joins to Labels, not to frozenset.
         """Join: every label of both."""

@@ -7,7 +7,9 @@ Where an operation does not preserve positions, the whole result is covered: mor
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from taint.labels import NO_LABELS, Labels
 
@@ -93,33 +95,40 @@ def joined(coverage: Coverage | None, labels: Labels, length: int) -> Coverage |
     return tidy(result, length)
 
 
-def _clipped(spans: Spans, start: int, stop: int, shift: int) -> Iterator[Span]:
-    for first, last, labels in spans:
-        if last > start:
-            if first >= stop:
-                return
-            yield max(first, start) + shift, min(last, stop) + shift, labels
+def _stop(span: Span) -> int:
+    return span[1]
+
+
+def _clipped(spans: Spans, start: int, stop: int) -> Iterator[Span]:
+    for first, last, labels in islice(spans, bisect_right(spans, start, key=_stop), None):
+        if first >= stop:
+            return
+        yield max(first, start) - start, min(last, stop) - start, labels
 
 
 def cut(coverage: Coverage | None, start: int, stop: int) -> Coverage | None:
     """Give the coverage of the part from `start` to `stop` (0 <= start <= stop <= length)."""
-    if type(coverage) is Labels:
+    if type(coverage) is Labels or not coverage:
         return coverage
-    if not coverage:
-        return None
-    return tidy(_clipped(coverage, start, stop, -start), stop - start)  # type: ignore[arg-type]  # As above.
+    return tidy(_clipped(spans_of(coverage, stop), start, stop), stop - start)
 
 
-def picked(coverage: Coverage | None, positions: Iterable[int]) -> Coverage | None:
+def picked(coverage: Coverage | None, positions: range) -> Coverage | None:
     """Give the coverage of single positions put one after another, as an extended slice does."""
     if type(coverage) is Labels or not coverage:
         return coverage
-    wanted = list(positions)
-    by_position = {at: labels for start, stop, labels in spans_of(coverage, 0) for at in range(start, stop)}
-    return tidy(
-        ((at, at + 1, by_position[position]) for at, position in enumerate(wanted) if position in by_position),
-        len(wanted),
-    )
+    start, step, size = positions.start, positions.step, len(positions)
+
+    def index(edge: int) -> int:
+        """Tell how many of the positions come before an edge, in the direction of the slice."""
+        return min(max(-((start - edge) // step), 0), size)
+
+    spans = spans_of(coverage, 0)
+    if step > 0:
+        found = [(index(first), index(last), labels) for first, last, labels in spans]
+    else:
+        found = [(index(last - 1), index(first - 1), labels) for first, last, labels in reversed(spans)]
+    return tidy(found, size)
 
 
 def repeated(coverage: Coverage, length: int, count: int) -> Coverage | None:

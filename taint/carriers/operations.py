@@ -8,34 +8,42 @@ exception, is always the native one. The fast path is a value that is labelled a
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from taint.carriers import observation
-from taint.carriers.coverage import (
-    Coverage,
-    concatenated,
-    cut,
-    flat,
-    picked,
-    repeated,
-    spans_of,
-    tidy,
-)
+from taint.carriers.coverage import Coverage, Spans, concatenated, cut, flat, joined, picked, repeated, spans_of
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["coverage_of", "define_operations", "labels_in"]
+__all__ = ["Kind", "Method", "coverage_of", "define_operations", "labels_in", "override_method"]
 
 Method = Callable[..., Any]
-Kind = Any
-"""`str`, `bytes` or their carrier: which of them, and so what it has, is only known to the table."""
-Maker = Callable[[Kind, Kind, Method], Method]
+Pieces = list[tuple[Coverage | None, int]]
+
+
+class Kind(NamedTuple):
+    """One of the two kinds of carrier.
+
+    Args:
+        carrier: `TaintedStr` or `TaintedBytes`.
+        native: `str` or `bytes`; which of them, and so what it has, is only known to the table.
+        carry: Puts a coverage on a native value; an empty or uncovered one stays as it is.
+    """
+
+    carrier: Any
+    native: Any
+    carry: Callable[[Any, Coverage | None], Any]
+
+
+Maker = Callable[[Kind, Method], Method]
+
+_NATIVE = (str, bytes)
 
 
 def coverage_of(value: object) -> Coverage | None:
     """Give the coverage of a text or bytes carrier; None for anything else."""
-    return getattr(value, "_coverage", None) if isinstance(value, str | bytes) else None
+    return getattr(value, "_coverage", None) if isinstance(value, _NATIVE) else None
 
 
 def labels_in(values: Iterable[object]) -> Labels:
@@ -48,41 +56,33 @@ def labels_in(values: Iterable[object]) -> Labels:
     return labels
 
 
-def _pieces(values: Iterable[Any]) -> Coverage | None:
-    return concatenated((coverage_of(value), len(value)) for value in values)
+def _size(value: Any) -> int:
+    """Count the characters or bytes of an operand, which may be a buffer of larger items."""
+    return len(value) if isinstance(value, _NATIVE) else memoryview(value).nbytes
 
 
-def _carrying(carrier: Kind, native: Kind) -> Callable[[Any, Coverage | None], Any]:
-    """Give the function that puts a coverage on a native value; empty or uncovered stays native."""
-    new = native.__new__
-
-    def carry(value: Any, coverage: Coverage | None) -> Any:
-        if not coverage or not value:
-            return value
-        result = new(carrier, value)
-        result._coverage = coverage
-        return result
-
-    return carry
+def _index(value: Any) -> Any:
+    """Ask a user's `__index__`, so that it runs once; anything else stays for the native method to refuse."""
+    return operator.index(value) if hasattr(type(value), "__index__") else value
 
 
-def _same_length(carrier: Kind, native: Kind, method: Method) -> Method:
+def _same_length(kind: Kind, method: Method) -> Method:
     """Case maps: position for position; all of it where the length changes ('ß'.upper())."""
-    new = native.__new__
+    carry = kind.carry
 
-    def override(self: Any) -> Any:
-        value = method(self)
-        result = new(carrier, value)
+    def override(self: Any, *args: Any) -> Any:
+        value = method(self, *args)
         coverage = self._coverage
-        result._coverage = coverage if type(coverage) is Labels or len(value) == len(self) else flat(coverage)
-        return result
+        if type(coverage) is not Labels and len(value) != len(self):
+            coverage = flat(coverage)
+        return carry(value, coverage)
 
     return override
 
 
-def _kept_left(carrier: Kind, native: Kind, method: Method) -> Method:
+def _kept_left(kind: Kind, method: Method) -> Method:
     """`rstrip`, `removesuffix`: the result begins where the value does."""
-    carry = _carrying(carrier, native)
+    carry = kind.carry
 
     def override(self: Any, *args: Any) -> Any:
         value = method(self, *args)
@@ -92,9 +92,9 @@ def _kept_left(carrier: Kind, native: Kind, method: Method) -> Method:
     return override
 
 
-def _kept_right(carrier: Kind, native: Kind, method: Method) -> Method:
+def _kept_right(kind: Kind, method: Method) -> Method:
     """`lstrip`, `removeprefix`: the result ends where the value does."""
-    carry = _carrying(carrier, native)
+    carry = kind.carry
 
     def override(self: Any, *args: Any) -> Any:
         value = method(self, *args)
@@ -106,9 +106,8 @@ def _kept_right(carrier: Kind, native: Kind, method: Method) -> Method:
     return override
 
 
-def _strip(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
-    lstrip: Method = native.lstrip
+def _strip(kind: Kind, method: Method) -> Method:
+    carry, lstrip = kind.carry, kind.native.lstrip
 
     def override(self: Any, *args: Any) -> Any:
         value = method(self, *args)
@@ -121,84 +120,57 @@ def _strip(carrier: Kind, native: Kind, method: Method) -> Method:
     return override
 
 
-def _split_parts(
-    parts: list[Any], coverage: Coverage, starts: Callable[[], Iterable[int]], carrier: Kind, new: Method
-) -> list[Any]:
-    """Put its own coverage on every part; `starts` is only asked where the value is mixed."""
-    if type(coverage) is not Labels:
-        carry = _carrying(carrier, carrier.__mro__[1])
-        return [carry(part, cut(coverage, at, at + len(part))) for part, at in zip(parts, starts(), strict=True)]
-    for index, part in enumerate(parts):
-        if part:
-            result = new(carrier, part)
-            result._coverage = coverage
-            parts[index] = result
-    return parts
+def _split_starts(native: Any, text: Any, parts: list[Any], sep: Any = None, _maxsplit: Any = -1) -> Iterator[int]:
+    at = 0
+    for part in parts:
+        # A part never begins with whitespace, so that its first occurrence from here on is its own.
+        at = native.find(text, part, at) if sep is None else at
+        yield at
+        at += len(part) + (0 if sep is None else _size(sep))
 
 
-def _split(carrier: Kind, native: Kind, method: Method) -> Method:
-    new = native.__new__
-    find: Method = native.find
-
-    def override(self: Any, sep: Any = None, maxsplit: Any = -1) -> list[Any]:
-        parts = method(self, sep, maxsplit)
-
-        def starts() -> Iterator[int]:
-            at = 0
-            for part in parts:
-                # A part never begins with whitespace, so that its first occurrence from here on is its own.
-                at = find(self, part, at) if sep is None else at
-                yield at
-                at += len(part) + (0 if sep is None else len(sep))
-
-        return _split_parts(parts, self._coverage, starts, carrier, new)
-
-    return override
+def _rsplit_starts(native: Any, text: Any, parts: list[Any], sep: Any = None, _maxsplit: Any = -1) -> Iterator[int]:
+    starts: list[int] = []
+    end = len(text)
+    for part in reversed(parts):
+        at = native.rfind(text, part, 0, end) if sep is None else end - len(part)
+        starts.append(at)
+        end = at - (0 if sep is None else _size(sep))
+    return reversed(starts)
 
 
-def _rsplit(carrier: Kind, native: Kind, method: Method) -> Method:
-    new = native.__new__
-    rfind: Method = native.rfind
-
-    def override(self: Any, sep: Any = None, maxsplit: Any = -1) -> list[Any]:
-        parts = method(self, sep, maxsplit)
-
-        def starts() -> Iterable[int]:
-            found: list[int] = []
-            end = len(self)
-            for part in reversed(parts):
-                at = rfind(self, part, 0, end) if sep is None else end - len(part)
-                found.append(at)
-                end = at - (0 if sep is None else len(sep))
-            return reversed(found)
-
-        return _split_parts(parts, self._coverage, starts, carrier, new)
-
-    return override
+def _line_starts(native: Any, text: Any, _parts: list[Any], _keepends: Any = None) -> Iterator[int]:
+    at = 0
+    for line in native.splitlines(text, True):
+        yield at
+        at += len(line)
 
 
-def _splitlines(carrier: Kind, native: Kind, method: Method) -> Method:
-    new = native.__new__
+def _divided(starts: Callable[..., Iterator[int]], names: tuple[str, ...]) -> Maker:
+    """Make the split family: each part has its place, which is only looked for where the value is mixed."""
 
-    def override(self: Any, keepends: Any = False) -> list[Any]:
-        parts = method(self, keepends)
+    def maker(kind: Kind, method: Method) -> Method:
+        carry, native = kind.carry, kind.native
 
-        def starts() -> Iterator[int]:
-            at = 0
-            for line in method(self, True):
-                yield at
-                at += len(line)
+        def override(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            parts = method(self, *args, **kwargs)
+            coverage = self._coverage
+            if type(coverage) is Labels:
+                return [carry(part, coverage) for part in parts]
+            given = (*args, *(kwargs[name] for name in names if name in kwargs))
+            places = zip(parts, starts(native, self, parts, *given), strict=True)
+            return [carry(part, cut(coverage, at, at + len(part))) for part, at in places]
 
-        return _split_parts(parts, self._coverage, starts, carrier, new)
+        return override
 
-    return override
+    return maker
 
 
-def _partition(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
+def _partition(kind: Kind, method: Method) -> Method:
+    carry = kind.carry
 
-    def override(self: Any, sep: Any) -> tuple[Any, Any, Any]:
-        head, middle, tail = method(self, sep)
+    def override(self: Any, *args: Any) -> tuple[Any, Any, Any]:
+        head, middle, tail = method(self, *args)
         coverage = self._coverage
         if type(coverage) is Labels:
             return carry(head, coverage), carry(middle, coverage), carry(tail, coverage)
@@ -212,133 +184,161 @@ def _partition(carrier: Kind, native: Kind, method: Method) -> Method:
     return override
 
 
-def _padded(carrier: Kind, native: Kind, method: Method) -> Method:
+def _padded(kind: Kind, method: Method) -> Method:
     """`center`, `ljust`, `rjust`: the value stands in the result once; the rest is the fill."""
-    carry = _carrying(carrier, native)
-    name = method.__name__
+    carry, name = kind.carry, method.__name__
 
-    def override(self: Any, width: Any, *fill: Any) -> Any:
-        value = method(self, width, *fill)
-        length, pad = len(self), len(value) - len(self)
+    def override(self: Any, *args: Any) -> Any:
+        value = method(self, *args)
+        coverage = self._coverage
+        length, width = len(self), len(value)
+        pad = width - length
+        if not pad:
+            return carry(value, coverage)
         # CPython puts the odd character of `center` to the left where the width is odd.
-        before = {"ljust": 0, "rjust": pad, "center": pad // 2 + (pad & len(value) & 1)}[name] if pad else 0
-        around = flat(coverage_of(fill[0])) if fill else NO_LABELS
-        return carry(
-            value,
-            concatenated(((around, before), (self._coverage, length), (around, pad - before))),
-        )
+        before = 0 if name == "ljust" else pad if name == "rjust" else pad // 2 + (pad & width & 1)
+        fill = flat(coverage_of(args[1])) if len(args) > 1 else NO_LABELS
+        if type(coverage) is Labels and coverage and not fill:
+            return carry(value, ((before, before + length, coverage),))
+        return carry(value, concatenated(((fill, before), (coverage, length), (fill, pad - before))))
 
     return override
 
 
-def _zfill(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
+def _zfill(kind: Kind, method: Method) -> Method:
+    carry, signs = kind.carry, ("+", "-") if kind.native is str else (b"+", b"-")
+    starts_with = kind.native.startswith
 
-    def override(self: Any, width: Any) -> Any:
-        value = method(self, width)
+    def override(self: Any, *args: Any) -> Any:
+        value = method(self, *args)
         coverage = self._coverage
         length, pad = len(self), len(value) - len(self)
-        sign = 1 if self[:1] in ("+", "-", b"+", b"-") else 0
-        pieces = ((cut(coverage, 0, sign), sign), (None, pad), (cut(coverage, sign, length), length - sign))
-        return carry(value, concatenated(pieces))
+        if not pad:
+            return carry(value, coverage)
+        if not starts_with(self, signs):
+            return carry(value, concatenated(((None, pad), (coverage, length))))
+        rest = (cut(coverage, 1, length), length - 1)
+        return carry(value, concatenated(((cut(coverage, 0, 1), 1), (None, pad), rest)))
 
     return override
 
 
-def _getitem(carrier: Kind, native: Kind, method: Method) -> Method:
-    new = native.__new__
-    carry = _carrying(carrier, native)
+def _getitem(kind: Kind, method: Method) -> Method:
+    carry = kind.carry
 
     def override(self: Any, key: Any) -> Any:
         coverage = self._coverage
         if type(coverage) is Labels:
             value = method(self, key)
-            if not value or type(value) is int:
-                return value
-            result = new(carrier, value)
-            result._coverage = coverage
-            return result
+            return value if type(value) is int else carry(value, coverage)
         if isinstance(key, slice):
-            # Ask the user's `__index__` once, as the native operation does.
-            key = slice(*(None if part is None else operator.index(part) for part in (key.start, key.stop, key.step)))
+            step, start, stop = _index(key.step), _index(key.start), _index(key.stop)  # In the native order.
+            key = slice(start, stop, step)
             value = method(self, key)
-            start, _, step = key.indices(len(self))
-            if step == 1:
-                return carry(value, cut(coverage, start, start + len(value)))
-            return carry(value, picked(coverage, range(*key.indices(len(self)))))
-        index = operator.index(key) if hasattr(key, "__index__") else key
-        value = method(self, index)
+            positions = range(*key.indices(len(self)))
+            if positions.step == 1:
+                return carry(value, cut(coverage, positions.start, positions.start + len(value)))
+            return carry(value, picked(coverage, positions))
+        key = _index(key)
+        value = method(self, key)
         if type(value) is int:
             return value
-        index %= len(self)
-        return carry(value, cut(coverage, index, index + 1))
+        key %= len(self)
+        return carry(value, cut(coverage, key, key + 1))
 
     return override
 
 
-def _iter(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
+class _Characters:
+    """What `iter` gives: like the native iterator it is lazy, tells how much is left, and can be pickled."""
 
+    def __init__(self, text: Any) -> None:
+        self._text = text
+        self._at = 0
+
+    def __iter__(self) -> _Characters:
+        return self
+
+    def __next__(self) -> Any:
+        at = self._at
+        if at >= len(self._text):
+            raise StopIteration
+        self._at = at + 1
+        return self._text[at]
+
+    def __length_hint__(self) -> int:
+        return len(self._text) - self._at
+
+
+def _iter(_kind: Kind, _method: Method) -> Method:
     def override(self: Any) -> Iterator[Any]:
-        coverage = self._coverage
-        if type(coverage) is Labels:
-            return (carry(value, coverage) for value in method(self))
-        return (carry(value, cut(coverage, at, at + 1)) for at, value in enumerate(method(self)))
+        return _Characters(self)
 
     return override
 
 
-def _add(carrier: Kind, native: Kind, method: Method) -> Method:
-    new = native.__new__
-    operands = str if native is str else (bytes, bytearray, memoryview)
+def _asked_first(kind: Kind, other: Any, name: str, self: Any) -> Any:
+    """Give what the other operand's own reflected method gives.
+
+    Python asks it before a native text, which has `+` and `*` as a sequence only, and not as a number. So
+    markupsafe's `Markup` escapes what it is added to.
+    """
+    if isinstance(other, kind.carrier):
+        return NotImplemented
+    reflected = getattr(type(other), name, None)
+    return NotImplemented if reflected is None else reflected(other, self)
+
+
+def _add(kind: Kind, method: Method) -> Method:
+    native, carry = kind.native, kind.carry
 
     def override(self: Any, other: Any) -> Any:
-        if not isinstance(other, operands):
-            return NotImplemented  # So that the other's `__radd__` has its turn, as with a native left side.
+        if type(other) is not native:
+            result = _asked_first(kind, other, "__radd__", self)
+            if result is not NotImplemented:
+                return result
         value = method(self, other)
         coverage = self._coverage
         more = getattr(other, "_coverage", None)
-        if type(coverage) is Labels and more is None and coverage:
-            if len(value) != len(self):
-                coverage = ((0, len(self), coverage),)
-        elif more is not coverage or type(coverage) is not Labels:
-            length = len(self)
-            coverage = concatenated(((coverage, length), (more, len(value) - length)))
-            if coverage is None:
-                return value
-        result = new(carrier, value)
-        result._coverage = coverage
-        return result
+        if type(coverage) is Labels and coverage:
+            if more is coverage:
+                return carry(value, coverage)
+            if not more:
+                length = len(self)
+                return carry(value, coverage if length == len(value) else ((0, length, coverage),))
+        length = len(self)
+        return carry(value, concatenated(((coverage, length), (more, len(value) - length))))
 
     return override
 
 
-def _radd(carrier: Kind, native: Kind) -> Method:
-    add: Method = native.__add__
-    new = native.__new__
+def _radd(kind: Kind, _method: Method) -> Method:
+    native, add, carry = kind.native, kind.native.__add__, kind.carry
 
     def override(self: Any, other: Any) -> Any:
         if not isinstance(other, native):
             return NotImplemented  # bytearray + bytes stays a bytearray, which no subclass of bytes can label.
         value = add(other, self)
+        coverage = self._coverage
+        more = getattr(other, "_coverage", None)
         length = len(other)
-        coverage = concatenated(((getattr(other, "_coverage", None), length), (self._coverage, len(value) - length)))
-        if coverage is None:
-            return value
-        result = new(carrier, value)
-        result._coverage = coverage
-        return result
+        if type(coverage) is Labels and coverage and not more and length:
+            return carry(value, ((length, len(value), coverage),))
+        return carry(value, concatenated(((more, length), (coverage, len(value) - length))))
 
-    override.__name__ = "__radd__"
     return override
 
 
-def _mul(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
+def _mul(kind: Kind, method: Method) -> Method:
+    carry = kind.carry
 
     def override(self: Any, count: Any) -> Any:
-        if not hasattr(type(count), "__index__"):
-            return NotImplemented  # As in `_add`; the message is then the native one too.
+        if type(count) is not int:
+            if not hasattr(type(count), "__index__"):
+                return NotImplemented  # Python then asks the other side, or raises what it raises for a native text.
+            result = _asked_first(kind, count, "__rmul__", self)
+            if result is not NotImplemented:
+                return result
         value = method(self, count)
         coverage = self._coverage
         if type(coverage) is not Labels and value:
@@ -348,43 +348,63 @@ def _mul(carrier: Kind, native: Kind, method: Method) -> Method:
     return override
 
 
-def _join(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
+def _rmul(kind: Kind, _method: Method) -> Method:
+    times, carry = kind.native.__mul__, kind.carry
 
-    def override(self: Any, iterable: Iterable[Any], /) -> Any:
-        try:
-            iterator = iter(iterable)
-        except TypeError:
-            return method(self, iterable)
-        items = list(iterator)
+    def override(self: Any, count: Any) -> Any:
+        if not hasattr(type(count), "__index__"):
+            return NotImplemented  # As in `_mul`; the other side has been asked already.
+        value = times(self, count)
+        coverage = self._coverage
+        if type(coverage) is not Labels and value:
+            coverage = repeated(coverage, len(self), len(value) // len(self))
+        return carry(value, coverage)
+
+    return override
+
+
+def _join(kind: Kind, method: Method) -> Method:
+    carry = kind.carry
+
+    def override(self: Any, *args: Any) -> Any:
+        items: Any = args[0] if len(args) == 1 else None
+        if type(items) is not list and type(items) is not tuple:
+            try:
+                iterator = iter(items)
+            except TypeError:
+                return method(self, *args)
+            items = list(iterator)
         value = method(self, items)
         between = (self._coverage, len(self))
-        pieces: list[tuple[Coverage | None, int]] = []
+        pieces: Pieces = []
         for item in items:
-            pieces += (coverage_of(item), len(item)), between
+            pieces += (coverage_of(item), _size(item)), between
         return carry(value, concatenated(pieces[:-1]))
 
     return override
 
 
-def _replace(carrier: Kind, native: Kind, method: Method) -> Method:
-    carry = _carrying(carrier, native)
-    split: Method = native.split
+def _replace(kind: Kind, method: Method) -> Method:
+    carry, split = kind.carry, kind.native.split
 
-    def override(self: Any, old: Any, new: Any, /, count: Any = -1) -> Any:
-        value = method(self, old, new, count)
+    def override(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 2:  # noqa: PLR2004  # The two patterns and a count.
+            args = (*args[:2], _index(args[2]), *args[3:])
+        elif kwargs:
+            kwargs = {name: _index(value) for name, value in kwargs.items()}
+        value = method(self, *args, **kwargs)
         coverage = self._coverage
-        if type(coverage) is Labels and not new:
+        old, new, count = (*args, *kwargs.values(), -1)[:3]
+        width, put = _size(old), (coverage_of(new), _size(new))
+        if type(coverage) is Labels and (not put[1] or put[0] is coverage):
             return carry(value, coverage)
-        width = len(old)
         if width:
             lengths = [len(part) for part in split(self, old, count)]
         else:
             # An empty pattern matches before every position and at the end, `count` times.
             limit = len(self) + 1 if count < 0 else min(count, len(self) + 1)
             lengths = [0, *([1] * (limit - 1)), len(self) - (limit - 1)] if limit else [len(self)]
-        put = (coverage_of(new), len(new))
-        pieces: list[tuple[Coverage | None, int]] = []
+        pieces: Pieces = []
         at = 0
         for length in lengths:
             pieces += (cut(coverage, at, at + length), length), put
@@ -394,89 +414,94 @@ def _replace(carrier: Kind, native: Kind, method: Method) -> Method:
     return override
 
 
-def _translate(carrier: Kind, native: Kind, method: Method) -> Method:
-    """Character for character; what a table puts for a labelled character is derived from it."""
-    carry = _carrying(carrier, native)
+class _Recorder:
+    """A translation table that notes what it gave for each character, since the native method tells nobody."""
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.given: dict[int, tuple[Coverage | None, int]] = {}
+
+    def __getitem__(self, ordinal: int) -> Any:
+        found = self.table[ordinal]
+        if not isinstance(found, int):
+            self.given[ordinal] = (None, 0) if found is None else (coverage_of(found), len(found))
+        return found
+
+
+def _translate(kind: Kind, method: Method) -> Method:
+    """`str.translate`: what a table puts for a character is derived from it, and from what is in the table."""
+    carry, carrier = kind.carry, kind.carrier
+
+    def override(self: Any, *args: Any) -> Any:
+        coverage = self._coverage
+        table = args[0] if args else None
+        if type(coverage) is Labels and type(table) is dict and carrier not in map(type, table.values()):
+            return carry(method(self, *args), coverage)
+        recorder = _Recorder(table)
+        value = method(self, recorder, *args[1:])
+        pieces: Pieces = []
+        at = 0
+        for start, stop, labels in (*spans_of(coverage, len(self)), (len(self), len(self), NO_LABELS)):
+            for first, last, own in ((at, start, NO_LABELS), (start, stop, labels)):
+                for character in kind.native.__getitem__(self, slice(first, last)):
+                    put, width = recorder.given.get(ord(character), (None, 1))
+                    pieces.append((joined(put, own, width) if width else None, width))
+            at = stop
+        if sum(width for _, width in pieces) != len(value):  # The table gives now this and now that.
+            return carry(value, functools.reduce(operator.or_, (flat(own) for own, _ in pieces), flat(coverage)))
+        return carry(value, concatenated(pieces))
+
+    return override
+
+
+def _edges(coverage: Spans, length: int) -> Iterator[tuple[int, int]]:
+    """Give the edges of every stretch between two changes of coverage: uncovered, covered, and so on in turn."""
+    return itertools.pairwise((0, *(edge for span in coverage for edge in span[:2]), length))
+
+
+def _translate_bytes(kind: Kind, method: Method) -> Method:
+    """`bytes.translate`: byte for byte, without those that are deleted."""
+    carry, get = kind.carry, kind.native.__getitem__
 
     def override(self: Any, *args: Any, **kwargs: Any) -> Any:
         value = method(self, *args, **kwargs)
         coverage = self._coverage
         if type(coverage) is not Labels:
-            pieces: list[tuple[Coverage | None, int]] = []
-            at = 0
-            for start, stop, labels in spans_of(coverage, len(self)):
-                pieces.append((None, len(method(native(self)[at:start], *args, **kwargs))))
-                pieces.append((labels, len(method(native(self)[start:stop], *args, **kwargs))))
-                at = stop
-            pieces.append((None, max(len(value) - sum(length for _, length in pieces), 0)))
-            coverage = concatenated(pieces)
-        return carry(value, coverage)
+            deleted = bytes(args[1] if len(args) > 1 else kwargs.get("delete", b""))
+            kept = [len(method(get(self, slice(a, b)), None, deleted)) for a, b in _edges(coverage, len(self))]
+            owners = [owner for _, _, labels in coverage for owner in (None, labels)]
+            coverage = concatenated(zip((*owners, None), kept, strict=True))
+        return carry(value, joined(coverage, labels_in(args[:1]), len(value)))
 
     return override
 
 
-def _expandtabs(carrier: Kind, native: Kind, method: Method) -> Method:
-    """Give a tab's labels to its spaces; a position's column depends on what is before it."""
-    carry = _carrying(carrier, native)
+def _expandtabs(kind: Kind, method: Method) -> Method:
+    """`expandtabs`: spaces stand for their tab; how many depends on the column that it stands in."""
+    carry, split, rfind = kind.carry, kind.native.split, kind.native.rfind
+    tab, ends = ("\t", "\n\r") if kind.native is str else (b"\t", (b"\n", b"\r"))
 
-    def override(self: Any, tabsize: Any = 8) -> Any:
-        value = method(self, tabsize)
+    def override(self: Any, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = tuple(map(_index, args)), {name: _index(value) for name, value in kwargs.items()}
+        value = method(self, *args, **kwargs)
         coverage = self._coverage
-        if type(coverage) is not Labels:
-            text = native(self)
-            edges = [len(method(text[:at], tabsize)) for at in range(len(self) + 1)]
-            coverage = tidy(((edges[a], edges[b], labels) for a, b, labels in coverage), len(value))
-        return carry(value, coverage)
+        if type(coverage) is Labels:
+            return carry(value, coverage)
+        size = (*args, *kwargs.values(), 8)[0]
+        pieces: Pieces = []
+        at = column = 0
+        for part in split(self, tab):
+            length = len(part)
+            line_end = max(rfind(part, end) for end in ends)
+            column = length - line_end - 1 if line_end >= 0 else column + length
+            width = size - column % size if size > 0 else 0
+            column += width
+            pieces += (cut(coverage, at, at + length), length), (cut(coverage, at + length, at + length + 1), width)
+            at += length + 1
+        return carry(value, concatenated(pieces[:-1]))
 
     return override
 
-
-def _compared(_carrier: Kind, _native: Kind, method: Method) -> Method:
-    """Comparisons, which are a use of the value: a zone is told."""
-    name = _OPERATORS.get(method.__name__, method.__name__)
-
-    def override(self: Any, *args: Any) -> Any:
-        if observation.active and args and isinstance(args[0], _COMPARABLE):
-            observation.observe(flat(self._coverage) | labels_in(args), name)
-        return method(self, *args)
-
-    return override
-
-
-def _equality(_carrier: Kind, native: Kind, method: Method) -> Method:
-    """`==` and `!=`, as `_compared` and quicker."""
-    name = _OPERATORS[method.__name__]
-
-    def override(self: Any, other: Any) -> Any:
-        # `== ""` asks only whether there is a value, and a text never equals what is not one.
-        if observation.active and isinstance(other, native) and other:
-            observation.observe(flat(self._coverage) | labels_in((other,)), name)
-        return method(self, other)
-
-    return override
-
-
-def _hash(_carrier: Kind, _native: Kind, method: Method) -> Method:
-    def override(self: Any) -> int:
-        if observation.active:
-            observation.observe(flat(self._coverage), "hash")
-        result: int = method(self)
-        return result
-
-    return override
-
-
-_COMPARABLE = (str, bytes, bytearray, memoryview, tuple)  # A tuple of them for `startswith`.
-
-_OPERATORS = {
-    "__eq__": "==",
-    "__ne__": "!=",
-    "__lt__": "<",
-    "__le__": "<=",
-    "__gt__": ">",
-    "__ge__": ">=",
-    "__contains__": "in",
-}
 
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(("upper", "lower", "casefold", "title", "capitalize", "swapcase"), _same_length),
@@ -484,42 +509,43 @@ MAKERS: dict[str, Maker] = {
     **dict.fromkeys(("lstrip", "removeprefix"), _kept_right),
     **dict.fromkeys(("partition", "rpartition"), _partition),
     **dict.fromkeys(("center", "ljust", "rjust"), _padded),
-    **dict.fromkeys(("__mul__", "__rmul__"), _mul),
-    **dict.fromkeys(("__eq__", "__ne__"), _equality),
-    **dict.fromkeys(("__lt__", "__le__", "__gt__", "__ge__", "__contains__"), _compared),
-    **dict.fromkeys(("find", "rfind", "index", "rindex", "count", "startswith", "endswith"), _compared),
-    "__hash__": _hash,
     "__getitem__": _getitem,
     "__iter__": _iter,
     "__add__": _add,
+    "__radd__": _radd,
+    "__mul__": _mul,
+    "__rmul__": _rmul,
     "strip": _strip,
-    "split": _split,
-    "rsplit": _rsplit,
-    "splitlines": _splitlines,
+    "split": _divided(_split_starts, ("sep",)),
+    "rsplit": _divided(_rsplit_starts, ("sep",)),
+    "splitlines": _divided(_line_starts, ()),
     "zfill": _zfill,
     "join": _join,
     "replace": _replace,
     "translate": _translate,
     "expandtabs": _expandtabs,
 }
+"""Every operation that gives a text derived from the value, by the way in which it gives its labels on."""
 
 
-def define_operations(carrier: Kind, native: Kind, *, without: frozenset[str] = frozenset()) -> None:
-    """Give a carrier class the overrides of the table.
+def override_method(kind: Kind, name: str, maker: Maker) -> None:
+    """Give a carrier class its own method of a name, under the name and signature of the native one."""
+    method = getattr(kind.native, name, None)
+    override = maker(kind, method)  # type: ignore[arg-type]  # Only `__radd__` has no native one, and asks for none.
+    if method is not None:
+        override = functools.wraps(method)(override)
+    override.__name__ = name
+    override.__qualname__ = f"{kind.carrier.__qualname__}.{name}"
+    override.__module__ = kind.carrier.__module__
+    setattr(kind.carrier, name, override)
 
-    Args:
-        carrier: `TaintedStr` or `TaintedBytes`.
-        native: `str` or `bytes`.
-        without: Names that this carrier defines for itself or leaves native.
-    """
-    for name, maker in MAKERS.items():
-        method = getattr(native, name, None)
-        if method is None or name in without:
-            continue
-        override = functools.wraps(method)(maker(carrier, native, method))
-        override.__qualname__ = f"{carrier.__qualname__}.{name}"
-        override.__module__ = carrier.__module__
-        setattr(carrier, name, override)
-    radd = _radd(carrier, native)
-    radd.__qualname__ = f"{carrier.__qualname__}.__radd__"
-    setattr(carrier, "__radd__", radd)  # noqa: B010  # A type is given a method that its native does not have.
+
+def define_operations(kind: Kind) -> None:
+    """Give a carrier class the overrides of the table, as far as its native type has them."""
+    makers = MAKERS
+    if kind.native is bytes:
+        makers = {**MAKERS, "translate": _translate_bytes}
+        del makers["__iter__"]  # Single bytes are numbers, which carry nothing.
+    for name, maker in makers.items():
+        if name == "__radd__" or hasattr(kind.native, name):
+            override_method(kind, name, maker)

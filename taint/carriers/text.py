@@ -8,17 +8,19 @@ asking them (`",".join`, f-strings of several parts): `taint.propagation` covers
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self, overload
 
+from taint.carriers.comparing import define_comparisons
 from taint.carriers.coverage import Coverage, concatenated, flat, joined, spans_of, tidy
 from taint.carriers.formatting import format_pieces, padded_pieces, percent_pieces
-from taint.carriers.operations import coverage_of, define_operations
+from taint.carriers.operations import Kind, coverage_of, define_operations, labels_in
 from taint.labels import NO_LABELS, Labels
 
 __all__ = ["TaintedBytes", "TaintedStr", "carry_bytes", "carry_text", "join_pieces"]
 
 _new = str.__new__
+_new_bytes = bytes.__new__
 
 
 class TaintedStr(str):
@@ -33,8 +35,9 @@ class TaintedStr(str):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a text as `str(...)` does; it keeps the labels of a single argument."""
-        self = _new(cls, *args, **kwargs)
-        self._coverage = (coverage_of(args[0]) or NO_LABELS) if args else NO_LABELS
+        value = str(*args, **kwargs)
+        self = _new(cls, value)
+        self._coverage = coverage_of(value) or (labels_in((*args, *kwargs.values())) if value else NO_LABELS)
         return self
 
     def __str__(self) -> str:
@@ -51,13 +54,14 @@ class TaintedStr(str):
         return carry_text(value, tidy(shifted, length + 2))
 
     def __format__(self, spec: str, /) -> str:
-        """Format as `str` does. Labels: on the text, not on the fill."""
+        """Format as `str` does. Labels: on the text; on the fill, those of the specification."""
         value = str.__format__(self, spec)
         if not spec:
             return self
         before, kept = padded_pieces(self, value, spec)
         own = self._coverage if kept == len(self) else coverage_of(self[:kept])
-        return carry_text(value, concatenated(((None, before), (own, kept), (None, len(value) - before - kept))))
+        fill = flat(coverage_of(spec))
+        return carry_text(value, concatenated(((fill, before), (own, kept), (fill, len(value) - before - kept))))
 
     def __mod__(self, args: Any, /) -> str:
         """Format with `%`. Labels: of the template and of each argument, where it stands."""
@@ -79,16 +83,18 @@ class TaintedStr(str):
         """Format with the fields of a mapping. Labels: as `%`."""
         return _from_template(self, join_pieces(format_pieces(str.__str__(self), None, mapping)))
 
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+    def encode(self, *args: Any, **kwargs: Any) -> bytes:
         """Encode as `str` does. Labels: byte for byte, with text of any width."""
-        value = str.encode(self, encoding, errors)
+        value = str.encode(self, *args, **kwargs)
         coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
-            coverage = _encoded(self, value, encoding, errors)
+            coverage = _encoded(self, value, *args, **kwargs)
         return carry_bytes(value, coverage)
 
-    def __reduce_ex__(self, _protocol: Any, /) -> tuple[Callable[..., str], tuple[str, Coverage]]:
+    def __reduce_ex__(self, protocol: Any, /) -> Any:
         """Pickle with labels, under every protocol."""
+        if type(self) is not TaintedStr:
+            return super().__reduce_ex__(max(protocol, 2))  # A subclass has a state of its own.
         return carry_text, (str.__str__(self), self._coverage)
 
     def __copy__(self) -> Self:
@@ -103,16 +109,30 @@ class TaintedStr(str):
 class TaintedBytes(bytes):
     """A `bytes` with labels, on the whole of it or on ranges.
 
-    A subclass of `bytes` cannot have slots, so that each one has a `__dict__`. Single bytes are plain
-    `int`: a labelled one would be a proxy, which `bytes(...)`, `sum` and `struct` refuse.
+    A subclass of `bytes` cannot have slots, only a `__dict__`; all bytes with the same labels share one, so
+    that it must not be written to. Single bytes are plain `int`: a labelled one would be a proxy, which
+    `bytes(...)`, `sum` and `struct` refuse.
     """
 
     _coverage: Coverage
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse, as `bytes` does.
+
+        Raises:
+            AttributeError: A subclass of this class may have attributes of its own, this one has none.
+        """
+        if type(self) is TaintedBytes:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        super().__setattr__(name, value)
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make bytes as `bytes(...)` does; it keeps the labels of a single argument."""
-        self = bytes.__new__(cls, *args, **kwargs)
-        self._coverage = (coverage_of(args[0]) or NO_LABELS) if args else NO_LABELS
+        value = bytes(*args, **kwargs)
+        self = bytes.__new__(cls, value)
+        self.__dict__["_coverage"] = coverage_of(value) or (
+            labels_in((*args, *kwargs.values())) if value else NO_LABELS
+        )
         return self
 
     def __bytes__(self) -> bytes:
@@ -139,12 +159,12 @@ class TaintedBytes(bytes):
         pieces = percent_pieces(_exact_bytes(template), self)
         return bytes.__mod__(template, self) if pieces is None else join_pieces(pieces)
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+    def decode(self, *args: Any, **kwargs: Any) -> str:
         """Decode as `bytes` does. Labels: character for character, of every byte that makes it up."""
-        value = bytes.decode(self, encoding, errors)
+        value = bytes.decode(self, *args, **kwargs)
         coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
-            coverage = _decoded(self, value, encoding, errors)
+            coverage = _decoded(self, value, *args, **kwargs)
         return carry_text(value, coverage)
 
     def hex(self, *args: Any, **kwargs: Any) -> str:
@@ -158,8 +178,10 @@ class TaintedBytes(bytes):
                 coverage = flat(coverage)
         return carry_text(value, coverage)
 
-    def __reduce_ex__(self, _protocol: Any, /) -> tuple[Callable[..., bytes], tuple[bytes, Coverage]]:
+    def __reduce_ex__(self, protocol: Any, /) -> Any:
         """Pickle with labels, under every protocol."""
+        if type(self) is not TaintedBytes:
+            return super().__reduce_ex__(max(protocol, 2))
         return carry_bytes, (_exact_bytes(self), self._coverage)
 
     def __copy__(self) -> Self:
@@ -169,6 +191,9 @@ class TaintedBytes(bytes):
     def __deepcopy__(self, _memo: object) -> Self:
         """Give the bytes themselves, as for every immutable value."""
         return self
+
+
+_set_attributes = TaintedBytes.__dict__["__dict__"].__set__  # As `value.__dict__ = ...`, past `__setattr__`.
 
 
 def carry_text(value: str, coverage: Coverage | None) -> str:
@@ -190,8 +215,15 @@ def carry_bytes(value: bytes, coverage: Coverage | None) -> bytes:
     """
     if not coverage or not value:
         return value
-    result = bytes.__new__(TaintedBytes, value)
-    result._coverage = coverage
+    result = _new_bytes(TaintedBytes, value)
+    if type(coverage) is Labels:
+        try:
+            attributes: dict[str, Any] = coverage.attributes
+        except AttributeError:
+            attributes = coverage.attributes = {"_coverage": coverage}
+    else:
+        attributes = {"_coverage": coverage}
+    _set_attributes(result, attributes)
     return result
 
 
@@ -234,36 +266,52 @@ def _segments(coverage: Coverage | None, length: int) -> list[tuple[int, int, La
     return found
 
 
-def _encoded(text: TaintedStr, value: bytes, encoding: str, errors: str) -> Coverage | None:
+_ERROR_HANDLERS = frozenset(
+    (
+        *("strict", "ignore", "replace", "backslashreplace", "surrogateescape", "surrogatepass"),
+        *("xmlcharrefreplace", "namereplace"),
+    )
+)
+"""What may run a second time to learn positions; a user's handler may not."""
+
+
+def _encoded(text: TaintedStr, value: bytes, encoding: str = "utf-8", errors: str = "strict") -> Coverage | None:
     """Encode piece by piece to learn positions; all of it where the pieces do not make up the whole."""
     exact = str.__str__(text)
-    encoder = codecs.getincrementalencoder(encoding)(errors)
-    pieces = [(labels, encoder.encode(exact[a:b])) for a, b, labels in _segments(text._coverage, len(exact))]
-    pieces.append((NO_LABELS, encoder.encode("", True)))
-    if b"".join(piece for _, piece in pieces) != value:
-        return flat(text._coverage)
-    return concatenated((labels, len(piece)) for labels, piece in pieces)
+    if exact.isascii() and exact.encode("ascii") == value:
+        return text._coverage
+    if errors in _ERROR_HANDLERS:
+        encoder = codecs.getincrementalencoder(encoding)(errors)
+        pieces = [(labels, encoder.encode(exact[a:b])) for a, b, labels in _segments(text._coverage, len(exact))]
+        pieces.append((NO_LABELS, encoder.encode("", True)))
+        if b"".join(piece for _, piece in pieces) == value:
+            return concatenated((labels, len(piece)) for labels, piece in pieces)
+    return flat(text._coverage)
 
 
-def _decoded(data: TaintedBytes, value: str, encoding: str, errors: str) -> Coverage | None:
+def _decoded(data: TaintedBytes, value: str, encoding: str = "utf-8", errors: str = "strict") -> Coverage | None:
     """Decode piece by piece to learn positions; a character is covered where any of its bytes is."""
     exact = _exact_bytes(data)
+    if value.isascii() and value.encode("ascii") == exact:
+        return data._coverage
+    if errors not in _ERROR_HANDLERS:
+        return flat(data._coverage)
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     pieces: list[tuple[Coverage | None, int]] = []
     texts: list[str] = []
-    pending = NO_LABELS
+    pending, waiting = NO_LABELS, 0  # Of bytes that did not make a character yet; where invalid, they may make several.
     for start, stop, labels in [*_segments(data._coverage, len(exact)), (len(exact), len(exact), NO_LABELS)]:
         piece = decoder.decode(exact[start:stop], start == len(exact))
-        if piece:
-            pieces += ((pending | labels, 1), (labels, len(piece) - 1))
-            texts.append(piece)
-            pending = NO_LABELS
-        if start < stop and decoder.getstate()[0]:
-            pending |= labels
+        late = min(waiting, len(piece))
+        pieces += ((pending | labels, late), (labels, len(piece) - late))
+        texts.append(piece)
+        waiting = len(decoder.getstate()[0])
+        pending = labels if waiting <= stop - start else pending | labels
     if "".join(texts) != value:
         return flat(data._coverage)
     return concatenated(pieces)
 
 
-define_operations(TaintedStr, str)
-define_operations(TaintedBytes, bytes, without=frozenset({"__iter__"}))
+for _kind in (Kind(TaintedStr, str, carry_text), Kind(TaintedBytes, bytes, carry_bytes)):
+    define_operations(_kind)
+    define_comparisons(_kind)

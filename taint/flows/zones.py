@@ -91,7 +91,7 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
 
     def __enter__(self) -> Zone:
         """Begin the stretch."""
-        observation.active = True
+        observation.begin()
         entered = Zone(
             self._purpose, self._name or self._purpose, self._mode or current_mode(), self, observation.observer.get()
         )
