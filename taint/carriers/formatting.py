@@ -223,18 +223,18 @@ def percent_pieces(template: Any, args: Any) -> list[Any] | None:
         if kind in ("", "%"):
             pieces.append(exact(kind))
             continue
-        columns = next(given) if width == "*" else int(width or 0)
-        limit = next(given) if precision == "*" else None if precision is None else int(precision or 0)
+        stars = [next(given) for size in (width, precision) if size == "*"]
         value = args[exact(key)] if key is not None else next(given)
-        spec = f"%{flags}*" + ("" if limit is None else ".*")
-        stars = (columns,) if limit is None else (columns, limit)
+        spec = f"%{flags}{width}" + ("" if precision is None else f".{precision}")
         convert = conversions.get(kind)
         if convert is None:
             pieces.append(native(exact(spec + kind), (*stars, value)))
             continue
         piece = convert(value)
         padded = native(exact(spec + "s"), (*stars, piece))
+        limit = stars[-1] if precision == "*" else None if precision is None else int(precision or 0)
         kept = piece if limit is None else piece[: max(limit, 0)]
         pad = exact(" " * (len(padded) - len(kept)))
-        pieces += (kept, pad) if "-" in flags or columns < 0 else (pad, kept)
+        is_left = "-" in flags or (width == "*" and stars[0] < 0)
+        pieces += (kept, pad) if is_left else (pad, kept)
     return pieces

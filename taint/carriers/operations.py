@@ -334,11 +334,12 @@ def _mul(kind: Kind, method: Method) -> Method:
 
     def override(self: Any, count: Any) -> Any:
         if type(count) is not int:
-            if not hasattr(type(count), "__index__"):
-                return NotImplemented  # Python then asks the other side, or raises what it raises for a native text.
             result = _asked_first(kind, count, "__rmul__", self)
             if result is not NotImplemented:
                 return result
+            if not hasattr(type(count), "__index__"):
+                # What `*` says of native text; the method itself, when called by name, says it in other words.
+                raise TypeError(f"can't multiply sequence by non-int of type {type(count).__name__!r}")
         value = method(self, count)
         coverage = self._coverage
         if type(coverage) is not Labels and value:
@@ -353,7 +354,7 @@ def _rmul(kind: Kind, _method: Method) -> Method:
 
     def override(self: Any, count: Any) -> Any:
         if not hasattr(type(count), "__index__"):
-            return NotImplemented  # As in `_mul`; the other side has been asked already.
+            return NotImplemented  # Python then says what it says of native text.
         value = times(self, count)
         coverage = self._coverage
         if type(coverage) is not Labels and value:

@@ -97,6 +97,10 @@ class TaintedStr(str):
             return super().__reduce_ex__(max(protocol, 2))  # A subclass has a state of its own.
         return carry_text, (str.__str__(self), self._coverage)
 
+    def __init_subclass__(cls) -> None:
+        """Have a subclass be copied as any object is: it may have attributes."""
+        cls.__copy__ = cls.__deepcopy__ = None  # type: ignore[assignment]  # As `copy` reads it: not there.
+
     def __copy__(self) -> Self:
         """Give the text itself, as for every immutable value."""
         return self
@@ -183,6 +187,10 @@ class TaintedBytes(bytes):
         if type(self) is not TaintedBytes:
             return super().__reduce_ex__(max(protocol, 2))
         return carry_bytes, (_exact_bytes(self), self._coverage)
+
+    def __init_subclass__(cls) -> None:
+        """Have a subclass be copied as any object is: it may have attributes."""
+        cls.__copy__ = cls.__deepcopy__ = None  # type: ignore[assignment]  # As `copy` reads it: not there.
 
     def __copy__(self) -> Self:
         """Give the bytes themselves, as for every immutable value."""
