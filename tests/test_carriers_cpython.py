@@ -200,7 +200,9 @@ def test_suite_keeps_labels(name: str, native: type, least: int) -> None:
     _, expected = run([on(case, native, bare) for case in cases(module, native)])
     with all_labelled():
         watched = [
-            watching(on(case, native, carrier), checked) for case in cases(module, native) if hasattr(case, "checkequal")
+            watching(on(case, native, carrier), checked)
+            for case in cases(module, native)
+            if hasattr(case, "checkequal")
         ]
         _, failed = run(watched)
     print(f"{name}: labels of {checked.total()} results of {len(checked)} methods")
