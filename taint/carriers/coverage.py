@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from taint.labels import NO_LABELS, Labels
 
@@ -100,7 +99,8 @@ def _stop(span: Span) -> int:
 
 
 def _clipped(spans: Spans, start: int, stop: int) -> Iterator[Span]:
-    for first, last, labels in islice(spans, bisect_right(spans, start, key=_stop), None):
+    for at in range(bisect_right(spans, start, key=_stop), len(spans)):
+        first, last, labels = spans[at]
         if first >= stop:
             return
         yield max(first, start) - start, min(last, stop) - start, labels
@@ -154,10 +154,16 @@ def concatenated(pieces: Iterable[tuple[Coverage | None, int]]) -> Coverage | No
     spans: list[Span] = []
     at = 0
     for coverage, length in pieces:
-        if coverage is not None:
-            if type(coverage) is Labels:
-                spans.append((at, at + length, coverage))
-            else:
-                spans += [(start + at, stop + at, labels) for start, stop, labels in spans_of(coverage, length)]
+        if coverage and length:
+            more: Spans = ((0, length, coverage),) if type(coverage) is Labels else spans_of(coverage, length)
+            for start, stop, labels in more:
+                if spans:
+                    before, edge, last = spans[-1]
+                    if edge == at + start and (last is labels or last == labels):
+                        spans[-1] = (before, at + stop, labels)
+                        continue
+                spans.append((at + start, at + stop, labels))
         at += length
-    return tidy(spans, at)
+    if len(spans) == 1 and spans[0][0] == 0 and spans[0][1] == at:
+        return spans[0][2]
+    return tuple(spans) or None

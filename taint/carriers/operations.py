@@ -43,6 +43,9 @@ _NATIVE = (str, bytes)
 
 def coverage_of(value: object) -> Coverage | None:
     """Give the coverage of a text or bytes carrier; None for anything else."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return None
     return getattr(value, "_coverage", None) if isinstance(value, _NATIVE) else None
 
 
@@ -58,7 +61,8 @@ def labels_in(values: Iterable[object]) -> Labels:
 
 def _size(value: Any) -> int:
     """Count the characters or bytes of an operand, which may be a buffer of larger items."""
-    return len(value) if isinstance(value, _NATIVE) else memoryview(value).nbytes
+    kind = type(value)
+    return len(value) if kind is str or kind is bytes or isinstance(value, _NATIVE) else memoryview(value).nbytes
 
 
 def _index(value: Any) -> Any:
@@ -70,8 +74,8 @@ def _same_length(kind: Kind, method: Method) -> Method:
     """Case maps: position for position; all of it where the length changes ('ß'.upper())."""
     carry = kind.carry
 
-    def override(self: Any, *args: Any) -> Any:
-        value = method(self, *args)
+    def override(self: Any) -> Any:
+        value = method(self)
         coverage = self._coverage
         if type(coverage) is not Labels and len(value) != len(self):
             coverage = flat(coverage)
@@ -80,47 +84,35 @@ def _same_length(kind: Kind, method: Method) -> Method:
     return override
 
 
-def _kept_left(kind: Kind, method: Method) -> Method:
-    """`rstrip`, `removesuffix`: the result begins where the value does."""
-    carry = kind.carry
-
-    def override(self: Any, *args: Any) -> Any:
-        value = method(self, *args)
-        coverage = self._coverage
-        return carry(value, coverage if type(coverage) is Labels else cut(coverage, 0, len(value)))
-
-    return override
-
-
-def _kept_right(kind: Kind, method: Method) -> Method:
-    """`lstrip`, `removeprefix`: the result ends where the value does."""
-    carry = kind.carry
-
-    def override(self: Any, *args: Any) -> Any:
-        value = method(self, *args)
-        coverage = self._coverage
-        if type(coverage) is not Labels:
-            coverage = cut(coverage, len(self) - len(value), len(self))
-        return carry(value, coverage)
-
-    return override
-
-
 def _strip(kind: Kind, method: Method) -> Method:
-    carry, lstrip = kind.carry, kind.native.lstrip
+    carry, lstrip, starts_same = kind.carry, kind.native.lstrip, method.__name__ == "rstrip"
 
-    def override(self: Any, *args: Any) -> Any:
-        value = method(self, *args)
+    def override(self: Any, chars: Any = None, /) -> Any:
+        value = method(self, chars)
         coverage = self._coverage
         if type(coverage) is not Labels:
-            start = len(self) - len(lstrip(self, *args))
+            start = 0 if starts_same else len(self) - len(lstrip(self, chars))
             coverage = cut(coverage, start, start + len(value))
         return carry(value, coverage)
 
     return override
 
 
-def _split_starts(native: Any, text: Any, parts: list[Any], sep: Any = None, _maxsplit: Any = -1) -> Iterator[int]:
+def _removed(kind: Kind, method: Method) -> Method:
+    carry, starts_same = kind.carry, method.__name__ == "removesuffix"
+
+    def override(self: Any, part: Any, /) -> Any:
+        value = method(self, part)
+        coverage = self._coverage
+        if type(coverage) is not Labels:
+            start = 0 if starts_same else len(self) - len(value)
+            coverage = cut(coverage, start, start + len(value))
+        return carry(value, coverage)
+
+    return override
+
+
+def _split_starts(native: Any, text: Any, parts: list[Any], sep: Any) -> Iterator[int]:
     at = 0
     for part in parts:
         # A part never begins with whitespace, so that its first occurrence from here on is its own.
@@ -129,7 +121,7 @@ def _split_starts(native: Any, text: Any, parts: list[Any], sep: Any = None, _ma
         at += len(part) + (0 if sep is None else _size(sep))
 
 
-def _rsplit_starts(native: Any, text: Any, parts: list[Any], sep: Any = None, _maxsplit: Any = -1) -> Iterator[int]:
+def _rsplit_starts(native: Any, text: Any, parts: list[Any], sep: Any) -> Iterator[int]:
     starts: list[int] = []
     end = len(text)
     for part in reversed(parts):
@@ -139,38 +131,41 @@ def _rsplit_starts(native: Any, text: Any, parts: list[Any], sep: Any = None, _m
     return reversed(starts)
 
 
-def _line_starts(native: Any, text: Any, _parts: list[Any], _keepends: Any = None) -> Iterator[int]:
-    at = 0
-    for line in native.splitlines(text, True):
-        yield at
-        at += len(line)
+def _split(kind: Kind, method: Method) -> Method:
+    """Each part has its place in the value, which is only looked for where that is mixed."""
+    carry, native = kind.carry, kind.native
+    starts = _split_starts if method.__name__ == "split" else _rsplit_starts
+
+    def override(self: Any, sep: Any = None, maxsplit: Any = -1) -> list[Any]:
+        parts = method(self, sep, maxsplit)
+        coverage = self._coverage
+        if type(coverage) is Labels:
+            return [carry(part, coverage) for part in parts]
+        places = zip(parts, starts(native, self, parts, sep), strict=True)
+        return [carry(part, cut(coverage, at, at + len(part))) for part, at in places]
+
+    return override
 
 
-def _divided(starts: Callable[..., Iterator[int]], names: tuple[str, ...]) -> Maker:
-    """Make the split family: each part has its place, which is only looked for where the value is mixed."""
+def _splitlines(kind: Kind, method: Method) -> Method:
+    carry = kind.carry
 
-    def maker(kind: Kind, method: Method) -> Method:
-        carry, native = kind.carry, kind.native
+    def override(self: Any, keepends: Any = False) -> list[Any]:
+        parts = method(self, keepends)
+        coverage = self._coverage
+        if type(coverage) is Labels:
+            return [carry(part, coverage) for part in parts]
+        starts = itertools.accumulate(map(len, method(self, True)), initial=0)
+        return [carry(part, cut(coverage, at, at + len(part))) for part, at in zip(parts, starts, strict=False)]
 
-        def override(self: Any, *args: Any, **kwargs: Any) -> list[Any]:
-            parts = method(self, *args, **kwargs)
-            coverage = self._coverage
-            if type(coverage) is Labels:
-                return [carry(part, coverage) for part in parts]
-            given = (*args, *(kwargs[name] for name in names if name in kwargs))
-            places = zip(parts, starts(native, self, parts, *given), strict=True)
-            return [carry(part, cut(coverage, at, at + len(part))) for part, at in places]
-
-        return override
-
-    return maker
+    return override
 
 
 def _partition(kind: Kind, method: Method) -> Method:
     carry = kind.carry
 
-    def override(self: Any, *args: Any) -> tuple[Any, Any, Any]:
-        head, middle, tail = method(self, *args)
+    def override(self: Any, sep: Any, /) -> tuple[Any, Any, Any]:
+        head, middle, tail = method(self, sep)
         coverage = self._coverage
         if type(coverage) is Labels:
             return carry(head, coverage), carry(middle, coverage), carry(tail, coverage)
@@ -186,10 +181,10 @@ def _partition(kind: Kind, method: Method) -> Method:
 
 def _padded(kind: Kind, method: Method) -> Method:
     """`center`, `ljust`, `rjust`: the value stands in the result once; the rest is the fill."""
-    carry, name = kind.carry, method.__name__
+    carry, name, space = kind.carry, method.__name__, " " if kind.native is str else b" "
 
-    def override(self: Any, *args: Any) -> Any:
-        value = method(self, *args)
+    def override(self: Any, width: Any, fill: Any = space, /) -> Any:
+        value = method(self, width, fill)
         coverage = self._coverage
         length, width = len(self), len(value)
         pad = width - length
@@ -197,20 +192,17 @@ def _padded(kind: Kind, method: Method) -> Method:
             return carry(value, coverage)
         # CPython puts the odd character of `center` to the left where the width is odd.
         before = 0 if name == "ljust" else pad if name == "rjust" else pad // 2 + (pad & width & 1)
-        fill = flat(coverage_of(args[1])) if len(args) > 1 else NO_LABELS
-        if type(coverage) is Labels and coverage and not fill:
-            return carry(value, ((before, before + length, coverage),))
-        return carry(value, concatenated(((fill, before), (coverage, length), (fill, pad - before))))
+        around = None if fill is space else coverage_of(fill)
+        return carry(value, concatenated(((around, before), (coverage, length), (around, pad - before))))
 
     return override
 
 
 def _zfill(kind: Kind, method: Method) -> Method:
-    carry, signs = kind.carry, ("+", "-") if kind.native is str else (b"+", b"-")
-    starts_with = kind.native.startswith
+    carry, starts_with, signs = kind.carry, kind.native.startswith, ("+", "-") if kind.native is str else (b"+", b"-")
 
-    def override(self: Any, *args: Any) -> Any:
-        value = method(self, *args)
+    def override(self: Any, width: Any, /) -> Any:
+        value = method(self, width)
         coverage = self._coverage
         length, pad = len(self), len(value) - len(self)
         if not pad:
@@ -226,7 +218,7 @@ def _zfill(kind: Kind, method: Method) -> Method:
 def _getitem(kind: Kind, method: Method) -> Method:
     carry = kind.carry
 
-    def override(self: Any, key: Any) -> Any:
+    def override(self: Any, key: Any, /) -> Any:
         coverage = self._coverage
         if type(coverage) is Labels:
             value = method(self, key)
@@ -292,20 +284,20 @@ def _asked_first(kind: Kind, other: Any, name: str, self: Any) -> Any:
 def _add(kind: Kind, method: Method) -> Method:
     native, carry = kind.native, kind.carry
 
-    def override(self: Any, other: Any) -> Any:
-        if type(other) is not native:
-            result = _asked_first(kind, other, "__radd__", self)
-            if result is not NotImplemented:
-                return result
+    def override(self: Any, other: Any, /) -> Any:
+        if type(other) is native:
+            value = method(self, other)
+            coverage = self._coverage
+            if type(coverage) is Labels:
+                return carry(value, ((0, len(self), coverage),) if other and coverage else coverage)
+            return carry(value, concatenated(((coverage, len(self)), (None, len(other)))))
+        result = _asked_first(kind, other, "__radd__", self)
+        if result is not NotImplemented:
+            return result
         value = method(self, other)
-        coverage = self._coverage
-        more = getattr(other, "_coverage", None)
-        if type(coverage) is Labels and coverage:
-            if more is coverage:
-                return carry(value, coverage)
-            if not more:
-                length = len(self)
-                return carry(value, coverage if length == len(value) else ((0, length, coverage),))
+        coverage, more = self._coverage, getattr(other, "_coverage", None)
+        if more is coverage and type(coverage) is Labels:
+            return carry(value, coverage)
         length = len(self)
         return carry(value, concatenated(((coverage, length), (more, len(value) - length))))
 
@@ -315,16 +307,15 @@ def _add(kind: Kind, method: Method) -> Method:
 def _radd(kind: Kind, _method: Method) -> Method:
     native, add, carry = kind.native, kind.native.__add__, kind.carry
 
-    def override(self: Any, other: Any) -> Any:
+    def override(self: Any, other: Any, /) -> Any:
         if not isinstance(other, native):
             return NotImplemented  # bytearray + bytes stays a bytearray, which no subclass of bytes can label.
         value = add(other, self)
         coverage = self._coverage
-        more = getattr(other, "_coverage", None)
         length = len(other)
-        if type(coverage) is Labels and coverage and not more and length:
-            return carry(value, ((length, len(value), coverage),))
-        return carry(value, concatenated(((more, length), (coverage, len(value) - length))))
+        if type(other) is native and type(coverage) is Labels:
+            return carry(value, ((length, len(value), coverage),) if length and coverage else coverage)
+        return carry(value, concatenated(((coverage_of(other), length), (coverage, len(value) - length))))
 
     return override
 
@@ -332,7 +323,7 @@ def _radd(kind: Kind, _method: Method) -> Method:
 def _mul(kind: Kind, method: Method) -> Method:
     carry = kind.carry
 
-    def override(self: Any, count: Any) -> Any:
+    def override(self: Any, count: Any, /) -> Any:
         if type(count) is not int:
             result = _asked_first(kind, count, "__rmul__", self)
             if result is not NotImplemented:
@@ -352,7 +343,7 @@ def _mul(kind: Kind, method: Method) -> Method:
 def _rmul(kind: Kind, _method: Method) -> Method:
     times, carry = kind.native.__mul__, kind.carry
 
-    def override(self: Any, count: Any) -> Any:
+    def override(self: Any, count: Any, /) -> Any:
         if not hasattr(type(count), "__index__"):
             return NotImplemented  # Python then says what it says of native text.
         value = times(self, count)
@@ -367,13 +358,12 @@ def _rmul(kind: Kind, _method: Method) -> Method:
 def _join(kind: Kind, method: Method) -> Method:
     carry = kind.carry
 
-    def override(self: Any, *args: Any) -> Any:
-        items: Any = args[0] if len(args) == 1 else None
+    def override(self: Any, items: Any, /) -> Any:
         if type(items) is not list and type(items) is not tuple:
             try:
                 iterator = iter(items)
             except TypeError:
-                return method(self, *args)
+                return method(self, items)
             items = list(iterator)
         value = method(self, items)
         between = (self._coverage, len(self))
@@ -388,16 +378,17 @@ def _join(kind: Kind, method: Method) -> Method:
 def _replace(kind: Kind, method: Method) -> Method:
     carry, split = kind.carry, kind.native.split
 
-    def override(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if len(args) > 2:  # noqa: PLR2004  # The two patterns and a count.
-            args = (*args[:2], _index(args[2]), *args[3:])
-        elif kwargs:
-            kwargs = {name: _index(value) for name, value in kwargs.items()}
-        value = method(self, *args, **kwargs)
+    def override(self: Any, old: Any, new: Any, count: Any = -1, /, **keyword: Any) -> Any:
+        if keyword:  # `count`, since 3.13; earlier ones refuse it.
+            keyword = {name: _index(value) for name, value in keyword.items()}
+            value = method(self, old, new, **keyword)
+            count = keyword["count"]
+        else:
+            count = _index(count)
+            value = method(self, old, new, count)
         coverage = self._coverage
-        old, new, count = (*args, *kwargs.values(), -1)[:3]
-        width, put = _size(old), (coverage_of(new), _size(new))
-        if type(coverage) is Labels and (not put[1] or put[0] is coverage):
+        width, put, put_width = _size(old), coverage_of(new), _size(new)
+        if type(coverage) is Labels and (not put_width or put is coverage):
             return carry(value, coverage)
         if width:
             lengths = [len(part) for part in split(self, old, count)]
@@ -405,10 +396,12 @@ def _replace(kind: Kind, method: Method) -> Method:
             # An empty pattern matches before every position and at the end, `count` times.
             limit = len(self) + 1 if count < 0 else min(count, len(self) + 1)
             lengths = [0, *([1] * (limit - 1)), len(self) - (limit - 1)] if limit else [len(self)]
+        if len(lengths) == 1:
+            return carry(value, coverage)
         pieces: Pieces = []
         at = 0
         for length in lengths:
-            pieces += (cut(coverage, at, at + length), length), put
+            pieces += (coverage if type(coverage) is Labels else cut(coverage, at, at + length), length), (put, put_width)
             at += length + width
         return carry(value, concatenated(pieces[:-1]))
 
@@ -433,13 +426,12 @@ def _translate(kind: Kind, method: Method) -> Method:
     """`str.translate`: what a table puts for a character is derived from it, and from what is in the table."""
     carry, carrier = kind.carry, kind.carrier
 
-    def override(self: Any, *args: Any) -> Any:
+    def override(self: Any, table: Any, /) -> Any:
         coverage = self._coverage
-        table = args[0] if args else None
         if type(coverage) is Labels and type(table) is dict and carrier not in map(type, table.values()):
-            return carry(method(self, *args), coverage)
+            return carry(method(self, table), coverage)
         recorder = _Recorder(table)
-        value = method(self, recorder, *args[1:])
+        value = method(self, recorder)
         pieces: Pieces = []
         at = 0
         for start, stop, labels in (*spans_of(coverage, len(self)), (len(self), len(self), NO_LABELS)):
@@ -464,15 +456,15 @@ def _translate_bytes(kind: Kind, method: Method) -> Method:
     """`bytes.translate`: byte for byte, without those that are deleted."""
     carry, get = kind.carry, kind.native.__getitem__
 
-    def override(self: Any, *args: Any, **kwargs: Any) -> Any:
-        value = method(self, *args, **kwargs)
+    def override(self: Any, table: Any, /, delete: Any = b"") -> Any:
+        value = method(self, table, delete)
         coverage = self._coverage
         if type(coverage) is not Labels:
-            deleted = bytes(args[1] if len(args) > 1 else kwargs.get("delete", b""))
+            deleted = bytes(delete)
             kept = [len(method(get(self, slice(a, b)), None, deleted)) for a, b in _edges(coverage, len(self))]
             owners = [owner for _, _, labels in coverage for owner in (None, labels)]
             coverage = concatenated(zip((*owners, None), kept, strict=True))
-        return carry(value, joined(coverage, labels_in(args[:1]), len(value)))
+        return carry(value, joined(coverage, flat(coverage_of(table)), len(value)))
 
     return override
 
@@ -482,13 +474,12 @@ def _expandtabs(kind: Kind, method: Method) -> Method:
     carry, split, rfind = kind.carry, kind.native.split, kind.native.rfind
     tab, ends = ("\t", "\n\r") if kind.native is str else (b"\t", (b"\n", b"\r"))
 
-    def override(self: Any, *args: Any, **kwargs: Any) -> Any:
-        args, kwargs = tuple(map(_index, args)), {name: _index(value) for name, value in kwargs.items()}
-        value = method(self, *args, **kwargs)
+    def override(self: Any, tabsize: Any = 8) -> Any:
+        size = _index(tabsize)
+        value = method(self, size)
         coverage = self._coverage
         if type(coverage) is Labels:
             return carry(value, coverage)
-        size = (*args, *kwargs.values(), 8)[0]
         pieces: Pieces = []
         at = column = 0
         for part in split(self, tab):
@@ -506,8 +497,9 @@ def _expandtabs(kind: Kind, method: Method) -> Method:
 
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(("upper", "lower", "casefold", "title", "capitalize", "swapcase"), _same_length),
-    **dict.fromkeys(("rstrip", "removesuffix"), _kept_left),
-    **dict.fromkeys(("lstrip", "removeprefix"), _kept_right),
+    **dict.fromkeys(("strip", "lstrip", "rstrip"), _strip),
+    **dict.fromkeys(("removeprefix", "removesuffix"), _removed),
+    **dict.fromkeys(("split", "rsplit"), _split),
     **dict.fromkeys(("partition", "rpartition"), _partition),
     **dict.fromkeys(("center", "ljust", "rjust"), _padded),
     "__getitem__": _getitem,
@@ -516,10 +508,7 @@ MAKERS: dict[str, Maker] = {
     "__radd__": _radd,
     "__mul__": _mul,
     "__rmul__": _rmul,
-    "strip": _strip,
-    "split": _divided(_split_starts, ("sep",)),
-    "rsplit": _divided(_rsplit_starts, ("sep",)),
-    "splitlines": _divided(_line_starts, ()),
+    "splitlines": _splitlines,
     "zfill": _zfill,
     "join": _join,
     "replace": _replace,

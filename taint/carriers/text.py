@@ -83,12 +83,12 @@ class TaintedStr(str):
         """Format with the fields of a mapping. Labels: as `%`."""
         return _from_template(self, join_pieces(format_pieces(str.__str__(self), None, mapping)))
 
-    def encode(self, *args: Any, **kwargs: Any) -> bytes:
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Encode as `str` does. Labels: byte for byte, with text of any width."""
-        value = str.encode(self, *args, **kwargs)
+        value = str.encode(self, encoding, errors)
         coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
-            coverage = _encoded(self, value, *args, **kwargs)
+            coverage = _encoded(self, value, encoding, errors)
         return carry_bytes(value, coverage)
 
     def __reduce_ex__(self, protocol: Any, /) -> Any:
@@ -163,12 +163,12 @@ class TaintedBytes(bytes):
         pieces = percent_pieces(_exact_bytes(template), self)
         return bytes.__mod__(template, self) if pieces is None else join_pieces(pieces)
 
-    def decode(self, *args: Any, **kwargs: Any) -> str:
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Decode as `bytes` does. Labels: character for character, of every byte that makes it up."""
-        value = bytes.decode(self, *args, **kwargs)
+        value = bytes.decode(self, encoding, errors)
         coverage: Coverage | None = self._coverage
         if type(coverage) is not Labels:
-            coverage = _decoded(self, value, *args, **kwargs)
+            coverage = _decoded(self, value, encoding, errors)
         return carry_text(value, coverage)
 
     def hex(self, *args: Any, **kwargs: Any) -> str:
@@ -283,7 +283,7 @@ _ERROR_HANDLERS = frozenset(
 """What may run a second time to learn positions; a user's handler may not."""
 
 
-def _encoded(text: TaintedStr, value: bytes, encoding: str = "utf-8", errors: str = "strict") -> Coverage | None:
+def _encoded(text: TaintedStr, value: bytes, encoding: str, errors: str) -> Coverage | None:
     """Encode piece by piece to learn positions; all of it where the pieces do not make up the whole."""
     exact = str.__str__(text)
     if exact.isascii() and exact.encode("ascii") == value:
@@ -297,7 +297,7 @@ def _encoded(text: TaintedStr, value: bytes, encoding: str = "utf-8", errors: st
     return flat(text._coverage)
 
 
-def _decoded(data: TaintedBytes, value: str, encoding: str = "utf-8", errors: str = "strict") -> Coverage | None:
+def _decoded(data: TaintedBytes, value: str, encoding: str, errors: str) -> Coverage | None:
     """Decode piece by piece to learn positions; a character is covered where any of its bytes is."""
     exact = _exact_bytes(data)
     if value.isascii() and value.encode("ascii") == exact:
