@@ -110,6 +110,15 @@ _SPEC = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=256)
+def _alignment(spec: str) -> tuple[str, int | None] | None:
+    found = _SPEC.fullmatch(spec)
+    if found is None:
+        return None
+    precision = found["precision"]
+    return found["align"] or "<", int(precision) if precision else None
+
+
 def padded_pieces(text: str, value: str, spec: str) -> tuple[int, int]:
     """Tell where a text stands in what `format(text, spec)` gave.
 
@@ -121,13 +130,13 @@ def padded_pieces(text: str, value: str, spec: str) -> tuple[int, int]:
     Returns:
         How many fill characters are before it, and how many characters of it are there.
     """
-    found = _SPEC.fullmatch(spec)
+    # A specification that is itself labelled must not stay in the cache.
+    found = _alignment(spec) if type(spec) is str else _alignment.__wrapped__(spec)
     if found is None:
         return 0, len(value)
-    precision = found["precision"]
-    kept = min(len(text), int(precision)) if precision else len(text)
+    align, precision = found
+    kept = len(text) if precision is None else min(len(text), precision)
     pad = len(value) - kept
-    align = found["align"] or "<"
     return {"<": 0, "=": 0, ">": pad, "^": pad // 2}[align], kept
 
 
@@ -145,7 +154,20 @@ _DIRECTIVE = re.compile(
 )
 
 
-def _directives(template: str) -> list[_Directive] | None:
+class _Template(NamedTuple):
+    directives: list[_Directive]
+    needed: int
+    """How many arguments it takes by position."""
+    has_keys: bool
+
+    def is_answered_by(self, args: Any, not_mappings: tuple[type, ...]) -> bool:
+        """Tell whether the right side has what is asked for, so that the native operation will not raise."""
+        if not self.has_keys and self.needed == (len(args) if isinstance(args, tuple) else 1):
+            return True
+        return not self.needed and not isinstance(args, not_mappings) and hasattr(type(args), "__getitem__")
+
+
+def _taken_apart(template: str) -> _Template | None:
     """Take a `%` template apart, the last entry being the literal at its end; None where it is not one."""
     found: list[_Directive] = []
     at = 0
@@ -165,19 +187,14 @@ def _directives(template: str) -> list[_Directive] | None:
         found.append(_Directive(literal, key, match["flags"], match["width"], match["precision"], match["kind"]))
         at = match.end()
     found.append(_Directive(template[at:], None, "", "", None, ""))
-    return found
-
-
-def _is_answerable(directives: list[_Directive], args: Any, not_mappings: tuple[type, ...]) -> bool:
-    """Tell whether the right side has what the template asks for, so that the native operation will not raise."""
-    is_mapping = not isinstance(args, not_mappings) and hasattr(type(args), "__getitem__")
-    given = len(args) if isinstance(args, tuple) else 1
     needed = sum(
-        (d.width == "*") + (d.precision == "*") + (d.kind not in ("", "%")) for d in directives if d.key is None
+        (d.width == "*") + (d.precision == "*") + (d.kind not in ("", "%")) for d in found if d.key is None
     )
-    if any(d.key is not None for d in directives):
-        return is_mapping and not needed
-    return needed == given or (is_mapping and not needed)
+    return _Template(found, needed, any(d.key is not None for d in found))
+
+
+_LONGEST_REMEMBERED = 200
+_remembered = functools.lru_cache(maxsize=256)(_taken_apart)
 
 
 def _as_bytes(value: Any) -> bytes:
@@ -188,7 +205,7 @@ def _as_ascii(value: Any) -> bytes:
     return ascii(value).encode()
 
 
-def percent_pieces(template: Any, args: Any) -> list[Any] | None:
+def percent_pieces(template: Any, args: Any, *, remember: bool = True) -> list[Any] | None:
     """Do `template % args` in pieces.
 
     Labels: each piece keeps its own. What a number becomes is a plain text.
@@ -196,6 +213,7 @@ def percent_pieces(template: Any, args: Any) -> list[Any] | None:
     Args:
         template: An exact `str` or `bytes`.
         args: The right side: a tuple, a mapping or one value.
+        remember: Keep what the template amounts to; not where it is itself labelled.
 
     Returns:
         The pieces, of the template's type; None where the native operation is to be asked instead,
@@ -212,21 +230,26 @@ def percent_pieces(template: Any, args: Any) -> list[Any] | None:
         source, native, exact = template.decode("latin-1"), bytes.__mod__, functools.partial(bytes, encoding="latin-1")
         conversions = {"s": _as_bytes, "b": _as_bytes, "r": _as_ascii, "a": _as_ascii}
         not_mappings = (tuple, str, bytes, bytearray)
-    directives = _directives(source)
-    if directives is None or not _is_answerable(directives, args, not_mappings):
+    parsed = (_remembered if remember and len(source) <= _LONGEST_REMEMBERED else _taken_apart)(source)
+    if parsed is None or not parsed.is_answered_by(args, not_mappings):
         return None
     given = iter(args if isinstance(args, tuple) else (args,))
     pieces: list[Any] = []
-    for literal, key, flags, width, precision, kind in directives:
+    for literal, key, flags, width, precision, kind in parsed.directives:
         if literal:
             pieces.append(exact(literal))
-        if kind in ("", "%"):
+        if not kind:
+            break
+        if kind == "%":
             pieces.append(exact(kind))
             continue
         stars = [next(given) for size in (width, precision) if size == "*"]
         value = args[exact(key)] if key is not None else next(given)
-        spec = f"%{flags}{width}" + ("" if precision is None else f".{precision}")
         convert = conversions.get(kind)
+        if convert is not None and not flags and not width and precision is None:
+            pieces.append(convert(value))
+            continue
+        spec = f"%{flags}{width}" + ("" if precision is None else f".{precision}")
         if convert is None:
             pieces.append(native(exact(spec + kind), (*stars, value)))
             continue
@@ -237,4 +260,4 @@ def percent_pieces(template: Any, args: Any) -> list[Any] | None:
         pad = exact(" " * (len(padded) - len(kept)))
         is_left = "-" in flags or (width == "*" and stars[0] < 0)
         pieces += (kept, pad) if is_left else (pad, kept)
-    return pieces
+    return pieces or [exact("")]

@@ -401,7 +401,7 @@ def _replace(kind: Kind, method: Method) -> Method:
         pieces: Pieces = []
         at = 0
         for length in lengths:
-            pieces += (coverage if type(coverage) is Labels else cut(coverage, at, at + length), length), (put, put_width)
+            pieces += (cut(coverage, at, at + length), length), (put, put_width)
             at += length + width
         return carry(value, concatenated(pieces[:-1]))
 

@@ -65,7 +65,7 @@ class TaintedStr(str):
 
     def __mod__(self, args: Any, /) -> str:
         """Format with `%`. Labels: of the template and of each argument, where it stands."""
-        pieces = percent_pieces(str.__str__(self), args)
+        pieces = percent_pieces(str.__str__(self), args, remember=False)
         return str.__mod__(self, args) if pieces is None else _from_template(self, join_pieces(pieces))
 
     def __rmod__(self, template: Any, /) -> str:
@@ -153,7 +153,7 @@ class TaintedBytes(bytes):
 
     def __mod__(self, args: Any, /) -> bytes:
         """Format with `%`. Labels: of the template and of each argument, where it stands."""
-        pieces = percent_pieces(_exact_bytes(self), args)
+        pieces = percent_pieces(_exact_bytes(self), args, remember=False)
         return bytes.__mod__(self, args) if pieces is None else _from_template(self, join_pieces(pieces))
 
     def __rmod__(self, template: Any, /) -> bytes:
@@ -245,7 +245,7 @@ def join_pieces(pieces: list[str]) -> str: ...
 def join_pieces(pieces: list[bytes]) -> bytes: ...
 def join_pieces(pieces: list[Any]) -> Any:
     """Put pieces of one type one after another. Labels: each piece keeps its own, at its place."""
-    coverage = concatenated((coverage_of(piece), len(piece)) for piece in pieces)
+    coverage = concatenated([(coverage_of(piece), len(piece)) for piece in pieces])
     if pieces and isinstance(pieces[0], bytes):
         return carry_bytes(b"".join(pieces), coverage)
     return carry_text("".join(pieces), coverage)
@@ -257,7 +257,8 @@ def _from_template(template: TaintedStr, built: str) -> str: ...
 def _from_template(template: TaintedBytes, built: bytes) -> bytes: ...
 def _from_template(template: Any, built: Any) -> Any:
     """Add the labels of a template that is itself labelled: its literals have lost their place, so on all."""
-    coverage = joined(coverage_of(built), flat(template._coverage), len(built))
+    coverage, own = coverage_of(built), flat(template._coverage)
+    coverage = joined(coverage, own, len(built)) if coverage else own
     if isinstance(built, bytes):
         return carry_bytes(_exact_bytes(built), coverage)
     return carry_text(str.__str__(built), coverage)

@@ -113,9 +113,12 @@ def label(
     return apply_labels(value, labels)
 
 
+_SINGLE = (str, bytes, int, float, TaintedProxy)
+
+
 def apply_labels(value: T, labels: Labels) -> T:
     """Put labels on a value, or on all that is inside a container. Labels: joined to those there."""
-    if isinstance(value, str | bytes | int | float | TaintedProxy):
+    if isinstance(value, _SINGLE):
         return carry(value, labels)  # type: ignore[no-any-return]  # `carry` keeps the type, as seen by isinstance.
     return map_leaves(value, lambda leaf: _carry_inside(leaf, labels))  # type: ignore[no-any-return]  # As above.
 
