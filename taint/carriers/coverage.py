@@ -21,6 +21,7 @@ __all__ = [
     "flat",
     "joined",
     "picked",
+    "placed",
     "repeated",
     "spans_of",
     "tidy",
@@ -145,6 +146,15 @@ def repeated(coverage: Coverage, length: int, count: int) -> Coverage | None:
     )
 
 
+def placed(coverage: Coverage | None, at: int, length: int, total: int) -> Coverage | None:
+    """Give the coverage of a value of `length` that stands in one of `total`, where nothing else is covered."""
+    if type(coverage) is Labels:
+        return ((at, at + length, coverage),) if 0 < length < total and coverage else coverage
+    if not at or not coverage:
+        return coverage
+    return tuple([(start + at, stop + at, labels) for start, stop, labels in spans_of(coverage, length)])
+
+
 def concatenated(pieces: Iterable[tuple[Coverage | None, int]]) -> Coverage | None:
     """Give the coverage of pieces put one after another.
 
@@ -152,18 +162,17 @@ def concatenated(pieces: Iterable[tuple[Coverage | None, int]]) -> Coverage | No
         pieces: The coverage and the length of each.
     """
     spans: list[Span] = []
-    at = 0
+    at = begin = end = 0
+    last = NO_LABELS  # Of the span from `begin` to `end`, which the next piece may go on with.
     for coverage, length in pieces:
         if coverage and length:
-            more: Spans = ((0, length, coverage),) if type(coverage) is Labels else spans_of(coverage, length)
-            for start, stop, labels in more:
-                if spans:
-                    before, edge, last = spans[-1]
-                    if edge == at + start and (last is labels or last == labels):
-                        spans[-1] = (before, at + stop, labels)
-                        continue
-                spans.append((at + start, at + stop, labels))
+            for start, stop, labels in ((0, length, coverage),) if type(coverage) is Labels else coverage:  # type: ignore[misc]  # Spans.
+                if end != at + start or (last is not labels and last != labels):
+                    if last:
+                        spans.append((begin, end, last))
+                    begin, last = at + start, labels
+                end = at + stop
         at += length
-    if len(spans) == 1 and spans[0][0] == 0 and spans[0][1] == at:
-        return spans[0][2]
-    return tuple(spans) or None
+    if begin == 0 and end == at:
+        return last or None
+    return (*spans, (begin, end, last)) if last else None

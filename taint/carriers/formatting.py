@@ -13,7 +13,7 @@ from _string import formatter_field_name_split, formatter_parser  # type: ignore
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["format_pieces", "padded_pieces", "percent_pieces"]
+__all__ = ["format_pieces", "only_field", "padded_pieces", "percent_pieces"]
 
 _MAX_NESTING = 2  # Of str.format: a field within a format specification, and no deeper.
 
@@ -45,7 +45,7 @@ class _Numbering:
 
 
 def _argument(name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], numbering: _Numbering) -> Any:
-    first, rest = formatter_field_name_split(name)
+    first, rest = formatter_field_name_split(name) if name else ("", ())
     key = numbering.resolve(first, is_empty=first == "")
     if isinstance(key, int):
         if args is None:
@@ -187,14 +187,25 @@ def _taken_apart(template: str) -> _Template | None:
         found.append(_Directive(literal, key, match["flags"], match["width"], match["precision"], match["kind"]))
         at = match.end()
     found.append(_Directive(template[at:], None, "", "", None, ""))
-    needed = sum(
-        (d.width == "*") + (d.precision == "*") + (d.kind not in ("", "%")) for d in found if d.key is None
-    )
+    needed = sum((d.width == "*") + (d.precision == "*") + (d.kind not in ("", "%")) for d in found if d.key is None)
     return _Template(found, needed, any(d.key is not None for d in found))
 
 
 _LONGEST_REMEMBERED = 200
 _remembered = functools.lru_cache(maxsize=256)(_taken_apart)
+
+
+@functools.lru_cache(maxsize=256)
+def _only_field(template: str) -> int | None:
+    parsed = _taken_apart(template)
+    if parsed is None or len(parsed.directives) != 2 or parsed.directives[0][1:] != (None, "", "", None, "s"):  # noqa: PLR2004  # The field and what follows it.
+        return None
+    return len(parsed.directives[0].literal)
+
+
+def only_field(template: str) -> int | None:
+    """Tell where the one plain `%s` of a plain template stands, where that is all it has."""
+    return _only_field(template) if len(template) <= _LONGEST_REMEMBERED else None
 
 
 def _as_bytes(value: Any) -> bytes:
@@ -203,6 +214,20 @@ def _as_bytes(value: Any) -> bytes:
 
 def _as_ascii(value: Any) -> bytes:
     return ascii(value).encode()
+
+
+_OF_TEXT: tuple[Any, Callable[[str], Any], dict[str, Callable[[Any], Any]], tuple[type, ...]] = (
+    str.__mod__,
+    str,
+    {"s": str, "r": repr, "a": ascii},
+    (tuple, str),
+)
+_OF_BYTES: tuple[Any, Callable[[str], Any], dict[str, Callable[[Any], Any]], tuple[type, ...]] = (
+    bytes.__mod__,
+    functools.partial(bytes, encoding="latin-1"),
+    {"s": _as_bytes, "b": _as_bytes, "r": _as_ascii, "a": _as_ascii},
+    (tuple, str, bytes, bytearray),
+)
 
 
 def percent_pieces(template: Any, args: Any, *, remember: bool = True) -> list[Any] | None:
@@ -219,17 +244,9 @@ def percent_pieces(template: Any, args: Any, *, remember: bool = True) -> list[A
         The pieces, of the template's type; None where the native operation is to be asked instead,
         because it will raise.
     """
-    native: Any
-    exact: Callable[[str], Any]
-    conversions: dict[str, Callable[[Any], Any]]
-    if isinstance(template, str):
-        source, native, exact = template, str.__mod__, str
-        conversions = {"s": str, "r": repr, "a": ascii}
-        not_mappings: tuple[type, ...] = (tuple, str)
-    else:
-        source, native, exact = template.decode("latin-1"), bytes.__mod__, functools.partial(bytes, encoding="latin-1")
-        conversions = {"s": _as_bytes, "b": _as_bytes, "r": _as_ascii, "a": _as_ascii}
-        not_mappings = (tuple, str, bytes, bytearray)
+    is_text = isinstance(template, str)
+    source: str = template if is_text else template.decode("latin-1")
+    native, exact, conversions, not_mappings = _OF_TEXT if is_text else _OF_BYTES
     parsed = (_remembered if remember and len(source) <= _LONGEST_REMEMBERED else _taken_apart)(source)
     if parsed is None or not parsed.is_answered_by(args, not_mappings):
         return None

@@ -13,7 +13,19 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from taint.carriers.coverage import Coverage, Spans, concatenated, cut, flat, joined, picked, repeated, spans_of
+from taint.carriers.coverage import (
+    Coverage,
+    Span,
+    Spans,
+    concatenated,
+    cut,
+    flat,
+    joined,
+    picked,
+    placed,
+    repeated,
+    spans_of,
+)
 from taint.labels import NO_LABELS, Labels
 
 __all__ = ["Kind", "Method", "coverage_of", "define_operations", "labels_in", "override_method"]
@@ -193,6 +205,8 @@ def _padded(kind: Kind, method: Method) -> Method:
         # CPython puts the odd character of `center` to the left where the width is odd.
         before = 0 if name == "ljust" else pad if name == "rjust" else pad // 2 + (pad & width & 1)
         around = None if fill is space else coverage_of(fill)
+        if around is None:
+            return carry(value, placed(coverage, before, length, width))
         return carry(value, concatenated(((around, before), (coverage, length), (around, pad - before))))
 
     return override
@@ -208,7 +222,7 @@ def _zfill(kind: Kind, method: Method) -> Method:
         if not pad:
             return carry(value, coverage)
         if not starts_with(self, signs):
-            return carry(value, concatenated(((None, pad), (coverage, length))))
+            return carry(value, placed(coverage, pad, length, pad + length))
         rest = (cut(coverage, 1, length), length - 1)
         return carry(value, concatenated(((cut(coverage, 0, 1), 1), (None, pad), rest)))
 
@@ -287,10 +301,7 @@ def _add(kind: Kind, method: Method) -> Method:
     def override(self: Any, other: Any, /) -> Any:
         if type(other) is native:
             value = method(self, other)
-            coverage = self._coverage
-            if type(coverage) is Labels:
-                return carry(value, ((0, len(self), coverage),) if other and coverage else coverage)
-            return carry(value, concatenated(((coverage, len(self)), (None, len(other)))))
+            return carry(value, placed(self._coverage, 0, len(self), len(value)))
         result = _asked_first(kind, other, "__radd__", self)
         if result is not NotImplemented:
             return result
@@ -311,11 +322,11 @@ def _radd(kind: Kind, _method: Method) -> Method:
         if not isinstance(other, native):
             return NotImplemented  # bytearray + bytes stays a bytearray, which no subclass of bytes can label.
         value = add(other, self)
-        coverage = self._coverage
-        length = len(other)
-        if type(other) is native and type(coverage) is Labels:
-            return carry(value, ((length, len(value), coverage),) if length and coverage else coverage)
-        return carry(value, concatenated(((coverage_of(other), length), (coverage, len(value) - length))))
+        coverage, length = self._coverage, len(self)
+        before = len(value) - length
+        if type(other) is native:
+            return carry(value, placed(coverage, before, length, before + length))
+        return carry(value, concatenated(((coverage_of(other), before), (coverage, length))))
 
     return override
 
@@ -375,6 +386,21 @@ def _join(kind: Kind, method: Method) -> Method:
     return override
 
 
+def _between(parts: list[Any], width: int, labels: Labels) -> Coverage:
+    """Give the coverage of parts that are labelled alike, with something plain of `width` between them."""
+    if len(parts) == 1:
+        return labels
+    spans: list[Span] = []
+    at = 0
+    for part in parts:
+        if part:
+            length = len(part)
+            spans.append((at, at + length, labels))
+            at += length
+        at += width
+    return tuple(spans)
+
+
 def _replace(kind: Kind, method: Method) -> Method:
     carry, split = kind.carry, kind.native.split
 
@@ -384,14 +410,18 @@ def _replace(kind: Kind, method: Method) -> Method:
             value = method(self, old, new, **keyword)
             count = keyword["count"]
         else:
-            count = _index(count)
+            if type(count) is not int:
+                count = _index(count)
             value = method(self, old, new, count)
         coverage = self._coverage
         width, put, put_width = _size(old), coverage_of(new), _size(new)
         if type(coverage) is Labels and (not put_width or put is coverage):
             return carry(value, coverage)
         if width:
-            lengths = [len(part) for part in split(self, old, count)]
+            parts = split(self, old, count)
+            if put is None and type(coverage) is Labels and coverage:
+                return carry(value, _between(parts, put_width, coverage))
+            lengths = [len(part) for part in parts]
         else:
             # An empty pattern matches before every position and at the end, `count` times.
             limit = len(self) + 1 if count < 0 else min(count, len(self) + 1)

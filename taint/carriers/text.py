@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Self, overload
 
 from taint.carriers.comparing import define_comparisons
-from taint.carriers.coverage import Coverage, concatenated, flat, joined, spans_of, tidy
-from taint.carriers.formatting import format_pieces, padded_pieces, percent_pieces
+from taint.carriers.coverage import Coverage, concatenated, flat, joined, placed, spans_of, tidy
+from taint.carriers.formatting import format_pieces, only_field, padded_pieces, percent_pieces
 from taint.carriers.operations import Kind, coverage_of, define_operations, labels_in
 from taint.labels import NO_LABELS, Labels
 
@@ -50,8 +50,7 @@ class TaintedStr(str):
         length = len(self)
         if len(value) != length + 2:
             return carry_text(value, flat(self._coverage))
-        shifted = ((start + 1, stop + 1, labels) for start, stop, labels in spans_of(self._coverage, length))
-        return carry_text(value, tidy(shifted, length + 2))
+        return carry_text(value, placed(self._coverage, 1, length, length + 2))
 
     def __format__(self, spec: str, /) -> str:
         """Format as `str` does. Labels: on the text; on the fill, those of the specification."""
@@ -61,27 +60,34 @@ class TaintedStr(str):
         before, kept = padded_pieces(self, value, spec)
         own = self._coverage if kept == len(self) else coverage_of(self[:kept])
         fill = flat(coverage_of(spec))
+        if not fill:
+            return carry_text(value, placed(own, before, kept, len(value)))
         return carry_text(value, concatenated(((fill, before), (own, kept), (fill, len(value) - before - kept))))
 
     def __mod__(self, args: Any, /) -> str:
         """Format with `%`. Labels: of the template and of each argument, where it stands."""
         pieces = percent_pieces(str.__str__(self), args, remember=False)
-        return str.__mod__(self, args) if pieces is None else _from_template(self, join_pieces(pieces))
+        return str.__mod__(self, args) if pieces is None else _from_template(self, pieces)
 
     def __rmod__(self, template: Any, /) -> str:
         """Stand as the one argument of a plain template."""
         if not isinstance(template, str):
             return NotImplemented
-        pieces = percent_pieces(str.__str__(template), self)
+        template = str.__str__(template)
+        at = only_field(template)
+        if at is not None:
+            value = str.__mod__(template, self)
+            return carry_text(value, placed(self._coverage, at, len(self), len(value)))
+        pieces = percent_pieces(template, self)
         return str.__mod__(template, self) if pieces is None else join_pieces(pieces)
 
     def format(self, *args: Any, **kwargs: Any) -> str:
         """Format with named and numbered fields. Labels: as `%`."""
-        return _from_template(self, join_pieces(format_pieces(str.__str__(self), args, kwargs)))
+        return _from_template(self, format_pieces(str.__str__(self), args, kwargs))
 
     def format_map(self, mapping: Mapping[str, Any], /) -> str:  # type: ignore[override]  # typeshed's protocol is private.
         """Format with the fields of a mapping. Labels: as `%`."""
-        return _from_template(self, join_pieces(format_pieces(str.__str__(self), None, mapping)))
+        return _from_template(self, format_pieces(str.__str__(self), None, mapping))
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Encode as `str` does. Labels: byte for byte, with text of any width."""
@@ -154,7 +160,7 @@ class TaintedBytes(bytes):
     def __mod__(self, args: Any, /) -> bytes:
         """Format with `%`. Labels: of the template and of each argument, where it stands."""
         pieces = percent_pieces(_exact_bytes(self), args, remember=False)
-        return bytes.__mod__(self, args) if pieces is None else _from_template(self, join_pieces(pieces))
+        return bytes.__mod__(self, args) if pieces is None else _from_template(self, pieces)
 
     def __rmod__(self, template: Any, /) -> bytes:
         """Stand as the one argument of a plain template."""
@@ -252,16 +258,15 @@ def join_pieces(pieces: list[Any]) -> Any:
 
 
 @overload
-def _from_template(template: TaintedStr, built: str) -> str: ...
+def _from_template(template: TaintedStr, pieces: list[str]) -> str: ...
 @overload
-def _from_template(template: TaintedBytes, built: bytes) -> bytes: ...
-def _from_template(template: Any, built: Any) -> Any:
-    """Add the labels of a template that is itself labelled: its literals have lost their place, so on all."""
-    coverage, own = coverage_of(built), flat(template._coverage)
+def _from_template(template: TaintedBytes, pieces: list[bytes]) -> bytes: ...
+def _from_template(template: Any, pieces: list[Any]) -> Any:
+    """Join pieces of a template that is itself labelled: its literals have lost their place, so on all."""
+    built: Any = b"".join(pieces) if isinstance(template, bytes) else "".join(pieces)
+    coverage, own = concatenated([(coverage_of(piece), len(piece)) for piece in pieces]), flat(template._coverage)
     coverage = joined(coverage, own, len(built)) if coverage else own
-    if isinstance(built, bytes):
-        return carry_bytes(_exact_bytes(built), coverage)
-    return carry_text(str.__str__(built), coverage)
+    return carry_bytes(built, coverage) if isinstance(template, bytes) else carry_text(built, coverage)
 
 
 def _segments(coverage: Coverage | None, length: int) -> list[tuple[int, int, Labels]]:

@@ -14,7 +14,7 @@ from taint.carriers.containers import Step, is_atomic, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
-from taint.carriers.text import TaintedBytes, TaintedStr
+from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
 from taint.errors import ConfigurationError
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
 from taint.modes import Mode, current_mode
@@ -31,10 +31,12 @@ def _labels(  # noqa: PLR0917  # Positional, because that is quicker to cache.
     category: str | None,
     subject: str | None,
     consent: str | None,
-    source: str | None,
+    source: str | tuple[str, str] | None,
     trace: Trace | None,
 ) -> Labels:
     """Make the one-label set of a collection; those of one source and one person are one object."""
+    if isinstance(source, tuple):
+        source = ".".join(source)
     return Labels((Label(purpose_keys(purpose), category, source, subject, consent, trace),))
 
 
@@ -52,7 +54,7 @@ def collected(
     category: str | None = None,
     subject: object = None,
     consent: str | None = None,
-    source: str | None = None,
+    source: str | tuple[str, str] | None = None,
     trace: Trace | str | None = None,
 ) -> Labels:
     """Give the labels that a collection puts on what it collects; arguments and errors as `label`."""
@@ -106,10 +108,18 @@ def label(
     """
     if current_mode() is Mode.OFF:
         return value
+    place: str | tuple[str, str]
     if source is None:
         caller = sys._getframe(1)
-        source = f"{caller.f_globals.get('__name__', '?')}.{caller.f_code.co_qualname}"
-    labels = collected(purpose, category=category, subject=subject, consent=consent, source=source, trace=trace)
+        place = (caller.f_globals.get("__name__", "?"), caller.f_code.co_qualname)
+    else:
+        place = source
+    if trace is None and subject is None and type(purpose) is str:
+        labels = _labels(purpose, category, None, consent, place, current_trace())
+    else:
+        labels = collected(purpose, category=category, subject=subject, consent=consent, source=place, trace=trace)
+    if type(value) is str:
+        return carry_text(value, labels)  # type: ignore[return-value, arg-type]  # T is str here.
     return apply_labels(value, labels)
 
 
