@@ -5,6 +5,8 @@ the floor, the cheapest override that Python code can be: one method that calls 
 the subclass and sets one attribute. What is shown is the least of many turns.
 """
 
+# ruff: noqa: B008, B023, PLW0108, FLY002, UP032  # Each call is written, and made, as a program makes it; at once.
+
 from __future__ import annotations
 
 import gc
@@ -32,6 +34,7 @@ class FloorText(str):
     mark: object
 
     def upper(self) -> FloorText:
+        """Do what an override cannot do with less."""
         result = str.__new__(FloorText, str.upper(self))
         result.mark = self.mark
         return result
@@ -43,6 +46,7 @@ class FloorData(bytes):
     mark: object
 
     def upper(self) -> FloorData:
+        """Do what an override cannot do with less."""
         result = bytes.__new__(FloorData, bytes.upper(self))
         result.mark = self.mark
         return result
@@ -219,14 +223,20 @@ def others() -> None:
         lambda: taint.label(value, purpose="security.mfa", category="user.contact.phone_number", source="shop.enrol"),
         lambda: str.__new__(TaintedStr, value),
     )
-    print(f"\n`label()` takes {own - overhead:.0f} ns, {said - overhead:.0f} ns with a source given, of which making the")
-    print(f"instance is {floor - overhead:.0f} ns. Memory over the plain value, with shared labels: "
-          f"{memory(str):.0f} bytes for `str`, {memory(bytes):.0f} for `bytes`.\n")
+    print(
+        f"\n`label()` takes {own - overhead:.0f} ns, {said - overhead:.0f} ns with a source given, of which making the"
+    )
+    print(
+        f"instance is {floor - overhead:.0f} ns. Memory over the plain value, with shared labels: "
+        f"{memory(str):.0f} bytes for `str`, {memory(bytes):.0f} for `bytes`.\n"
+    )
 
 
 def main() -> None:
     """Measure all of it and write it as Markdown."""
-    print(f"Run on Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores.\n")
+    print(
+        f"Run on Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores.\n"
+    )
     text, data = FloorText("+1 415 555 0100"), FloorData(b"+1 415 555 0100")
     text.mark = data.mark = LABELS
     operations(text_rows(), "+1 415 555 0100", text)

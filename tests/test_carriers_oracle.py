@@ -1,3 +1,4 @@
+# ruff: noqa: D102  # A rule is its name; what it expects stands in it.
 """Random chains of operations on carriers, against plain values and a model that knows nothing of ranges.
 
 The model of a text is a tuple of characters, each with its own set of labels; every operation is written out for
@@ -10,19 +11,20 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, multiple, rule, run_state_machine_as_test
-from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
-from taint.labels import Label, Labels
 
 from taint import ranges_of
+from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
+from taint.labels import Label, Labels
 
 NAMES = ("security", "billing", "support")
 LABEL = {name: Label(frozenset({name})) for name in NAMES}
@@ -125,7 +127,8 @@ def m_find(model: Model, part: str, start: int) -> int:
 
 def m_split(model: Model, sep: str, limit: int) -> list[Model]:
     """Split at a separator."""
-    parts, start = [], 0
+    parts: list[Model] = []
+    start = 0
     while limit != len(parts) and (at := m_find(model, sep, start)) >= 0:
         parts.append(model[start:at])
         start = at + len(sep)
@@ -329,7 +332,7 @@ class Chains(RuleBasedStateMachine):
         return self.do(
             "join",
             Value((), TaintedStr(), exact=True),
-            [[*map(lambda c: Value((c,), carrier((c,)), True), value.model)]],
+            [[Value((c,), carrier((c,)), exact=True) for c in value.model]],
             lambda _: value.model,
         )
 
@@ -541,7 +544,7 @@ class Chains(RuleBasedStateMachine):
         ),
     )
     def format_spec(self, value: Value, spec: tuple[str, str, str, str]) -> Any:
-        align, width, precision, kind = spec
+        align, width, precision, _ = spec
         kept = value.model[: int(precision[1:])] if precision else value.model
         missing = max(int(width or 0) - len(kept), 0)
         left = {"<": 0, ">": missing, "^": missing // 2}[align[1:] or "<"]
@@ -589,7 +592,7 @@ class Chains(RuleBasedStateMachine):
 
     @rule(target=values, value=values, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
     def pickled(self, value: Value, protocol: int) -> Any:
-        back = pickle.loads(pickle.dumps(value.text, protocol))
+        back = pickle.loads(pickle.dumps(value.text, protocol))  # noqa: S301  # Made in the same line.
         hold("pickle", back, text_of(value.model), value.model, exact=value.exact)
         return Value(value.model, back, value.exact)
 
@@ -619,7 +622,7 @@ def test_chains() -> None:
                 suppress_health_check=list(HealthCheck),
             ),
         )
-        print(f"{steps.total()} results held against the model", flush=True)
+        sys.stdout.write(f"{steps.total()} results held against the model\n")
         if time.monotonic() >= deadline:
             break
     assert min(steps.values()) > 0

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from taint import ranges_of
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import carry_bytes, carry_text
 from taint.labels import Label, Labels
-
-from taint import ranges_of
 
 SECURITY = Labels([Label(frozenset({"security.mfa"}))])
 BILLING = Labels([Label(frozenset({"billing"}))])

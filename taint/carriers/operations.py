@@ -11,6 +11,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from types import WrapperDescriptorType
 from typing import Any, NamedTuple
 
 from taint.carriers.coverage import (
@@ -292,7 +293,9 @@ def _asked_first(kind: Kind, other: Any, name: str, self: Any) -> Any:
     if isinstance(other, kind.carrier):
         return NotImplemented
     reflected = getattr(type(other), name, None)
-    return NotImplemented if reflected is None else reflected(other, self)
+    if reflected is None or (type(reflected) is WrapperDescriptorType and hasattr(type(other), "__getitem__")):
+        return NotImplemented  # A built-in sequence has `*` in the same place as a text, and is not asked either.
+    return reflected(other, self)
 
 
 def _add(kind: Kind, method: Method) -> Method:
@@ -331,6 +334,11 @@ def _radd(kind: Kind, _method: Method) -> Method:
     return override
 
 
+def _not_a_count(value: object) -> TypeError:
+    """Say what `*` says of native text; the native method itself, called by its name, says it in other words."""
+    return TypeError(f"can't multiply sequence by non-int of type {type(value).__name__!r}")
+
+
 def _mul(kind: Kind, method: Method) -> Method:
     carry = kind.carry
 
@@ -340,8 +348,7 @@ def _mul(kind: Kind, method: Method) -> Method:
             if result is not NotImplemented:
                 return result
             if not hasattr(type(count), "__index__"):
-                # What `*` says of native text; the method itself, when called by name, says it in other words.
-                raise TypeError(f"can't multiply sequence by non-int of type {type(count).__name__!r}")
+                raise _not_a_count(count)
         value = method(self, count)
         coverage = self._coverage
         if type(coverage) is not Labels and value:
@@ -356,7 +363,9 @@ def _rmul(kind: Kind, _method: Method) -> Method:
 
     def override(self: Any, count: Any, /) -> Any:
         if not hasattr(type(count), "__index__"):
-            return NotImplemented  # Python then says what it says of native text.
+            if hasattr(type(count), "__getitem__"):
+                return NotImplemented  # A sequence, which then says so itself.
+            raise _not_a_count(count)
         value = times(self, count)
         coverage = self._coverage
         if type(coverage) is not Labels and value:
