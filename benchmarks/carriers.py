@@ -234,9 +234,8 @@ def others() -> None:
 
 def main() -> None:
     """Measure all of it and write it as Markdown."""
-    print(
-        f"Run on Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores.\n"
-    )
+    system = f"{platform.system()} {platform.machine()}"
+    print(f"Run on Python {platform.python_version()}, {system}, {os.cpu_count()} cores.\n")
     text, data = FloorText("+1 415 555 0100"), FloorData(b"+1 415 555 0100")
     text.mark = data.mark = LABELS
     operations(text_rows(), "+1 415 555 0100", text)

@@ -304,7 +304,10 @@ def _add(kind: Kind, method: Method) -> Method:
     def override(self: Any, other: Any, /) -> Any:
         if type(other) is native:
             value = method(self, other)
-            return carry(value, placed(self._coverage, 0, len(self), len(value)))
+            coverage = self._coverage
+            if type(coverage) is Labels and coverage and other:  # `placed`, written out for the commonest operation.
+                coverage = ((0, len(self), coverage),)
+            return carry(value, coverage)
         result = _asked_first(kind, other, "__radd__", self)
         if result is not NotImplemented:
             return result
@@ -328,6 +331,8 @@ def _radd(kind: Kind, _method: Method) -> Method:
         coverage, length = self._coverage, len(self)
         before = len(value) - length
         if type(other) is native:
+            if type(coverage) is Labels and coverage and other:
+                return carry(value, ((before, before + length, coverage),))
             return carry(value, placed(coverage, before, length, before + length))
         return carry(value, concatenated(((coverage_of(other), before), (coverage, length))))
 
