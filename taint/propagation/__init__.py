@@ -1,12 +1,42 @@
-"""Operations that a carrier cannot see: library functions, wrapped while `install()` holds."""
+"""Operations that a carrier cannot see: library functions, wrapped while `install()` holds.
+
+A module of the standard library is wrapped when it is imported, or at once where it already is, so
+that `install()` imports nothing that the program does not use.
+"""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from types import ModuleType
+
+import wrapt
+
 from taint.modes import Mode, current_mode
-from taint.propagation import hashing
 from taint.propagation.patches import apply_patches, revert_patches
 
-__all__ = ["install", "uninstall"]
+__all__ = ["GROUPS", "install", "uninstall"]
+
+GROUPS: dict[str, str] = {
+    **dict.fromkeys(("re", "fnmatch"), "regex"),
+    **dict.fromkeys(("json.decoder", "json.encoder"), "jsontext"),
+    **dict.fromkeys(("hashlib", "hmac"), "hashing"),
+    **dict.fromkeys(("base64", "binascii", "quopri", "codecs", "struct", "marshal", "pickle"), "encodings"),
+    **dict.fromkeys(("zlib", "gzip", "bz2", "lzma"), "compression"),
+    **dict.fromkeys(("urllib.parse", "html", "html.parser", "http.cookies"), "urls"),
+    **dict.fromkeys(("string", "textwrap", "unicodedata", "shlex", "pprint", "reprlib", "ast", "locale"), "texts"),
+    **dict.fromkeys(("difflib", "stringprep"), "texts"),
+    **dict.fromkeys(("io", "csv", "configparser"), "streams"),
+    **dict.fromkeys(("posixpath", "ntpath", "glob", "pathlib", "os", "sys"), "paths"),
+    **dict.fromkeys(("uuid", "ipaddress"), "identifiers"),
+    **dict.fromkeys(("xml.etree.ElementTree", "xml.sax.saxutils", "xml.dom.minidom", "plistlib"), "documents"),
+    **dict.fromkeys(("email.message", "email.header", "email.utils", "email.quoprimime"), "mail"),
+    **dict.fromkeys(("email.base64mime", "email"), "mail"),
+}
+"""A module of the standard library -> the module here that knows what to wrap in it."""
+
+_watched: set[str] = set()
+_is_installed = False
 
 
 def install() -> None:
@@ -16,10 +46,27 @@ def install() -> None:
     imported before (`from hashlib import sha256`) stays native. Calling it again changes nothing;
     in mode `off` it does nothing.
     """
-    if current_mode() is not Mode.OFF:
-        apply_patches(hashing.patches())
+    global _is_installed  # Modules that are imported later ask whether they are to be wrapped.
+    if current_mode() is Mode.OFF:
+        return
+    _is_installed = True
+    for name in GROUPS:
+        module = sys.modules.get(name)
+        if module is not None:
+            _wrap(module)
+        elif name not in _watched:
+            _watched.add(name)
+            wrapt.register_post_import_hook(_wrap, name)
 
 
 def uninstall() -> None:
     """Put every original back, the identical object."""
+    global _is_installed  # As above.
+    _is_installed = False
     revert_patches()
+
+
+def _wrap(module: ModuleType) -> None:
+    if _is_installed:
+        group = importlib.import_module(f"{__name__}.{GROUPS[module.__name__]}")
+        apply_patches(group.patches(module))

@@ -8,14 +8,14 @@ nothing labelled has gone in yet: `h = sha256(salt); h.update(phone)`.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 from taint.carriers.proxy import TaintedProxy, carry, unwrapped
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, patches_in
 
 __all__ = ["patches"]
 
@@ -39,12 +39,9 @@ def _digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     return carry(_call(wrapped, args, kwargs), _labels(args, kwargs))
 
 
-def patches() -> Iterator[Patch]:
-    """Give what there is to wrap in this Python."""
-    for name in sorted(hashlib.algorithms_available | {"new", "file_digest"}):
-        if hasattr(hashlib, name):
-            yield Patch(hashlib, name, _hash_object)
-    yield Patch(hmac, "new", _hash_object)
-    for owner, name in ((hmac, "digest"), (hashlib, "pbkdf2_hmac"), (hashlib, "scrypt")):
-        if hasattr(owner, name):
-            yield Patch(owner, name, _digest)
+def patches(module: ModuleType) -> Iterator[Patch]:
+    """Give what there is to wrap in `hashlib` or `hmac`."""
+    if module.__name__ == "hmac":
+        return patches_in(module, {"new": _hash_object, "digest": _digest})
+    objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new", "file_digest"), _hash_object)
+    return patches_in(module, objects | dict.fromkeys(("pbkdf2_hmac", "scrypt"), _digest))
