@@ -27,11 +27,12 @@ GROUPS: dict[str, str] = {
     **dict.fromkeys(("string", "textwrap", "unicodedata", "shlex", "pprint", "reprlib", "ast", "locale"), "texts"),
     **dict.fromkeys(("difflib", "stringprep"), "texts"),
     **dict.fromkeys(("io", "csv", "configparser"), "streams"),
-    **dict.fromkeys(("posixpath", "ntpath", "glob", "pathlib", "os", "sys"), "paths"),
+    **dict.fromkeys(("posixpath", "ntpath", "glob", "pathlib", "sys", "subprocess"), "paths"),
     **dict.fromkeys(("uuid", "ipaddress"), "identifiers"),
     **dict.fromkeys(("xml.etree.ElementTree", "xml.sax.saxutils", "xml.dom.minidom", "plistlib"), "documents"),
     **dict.fromkeys(("email.message", "email.header", "email.utils", "email.quoprimime"), "mail"),
-    **dict.fromkeys(("email.base64mime", "email"), "mail"),
+    **dict.fromkeys(("email.base64mime", "email", "email.mime.text"), "mail"),
+    **dict.fromkeys(("logging",), "records"),
 }
 """A module of the standard library -> the module here that knows what to wrap in it."""
 
@@ -67,6 +68,12 @@ def uninstall() -> None:
 
 
 def _wrap(module: ModuleType) -> None:
-    if _is_installed:
-        group = importlib.import_module(f"{__name__}.{GROUPS[module.__name__]}")
-        apply_patches(group.patches(module))
+    if not _is_installed:
+        return
+    group = GROUPS[module.__name__]
+    patches = getattr(importlib.import_module(f"{__name__}.{group}"), "patches", None)
+    if patches is None:
+        return  # The group itself has just imported this module, and is dealt with when it is ready.
+    for name, own in GROUPS.items():
+        if own == group and name in sys.modules:
+            apply_patches(patches(sys.modules[name]))

@@ -73,6 +73,8 @@ def _parsed(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwar
         at = text.find(leaf)
         if at < 0 or type(coverage_of(document)) is Labels:
             return carry_texts(leaf, labels)
+        if isinstance(document, str) and text.find(leaf, at + 1) < 0:
+            return document[at : at + len(leaf)]
         found = NO_LABELS
         while at >= 0:
             for start, stop, own in spans:
@@ -86,6 +88,43 @@ def _parsed(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwar
         for name, content in list(element.attrib.items()):
             element.set(name, labelled(content))
     return value
+
+
+class _Source:
+    """Gives a parser, which asks for exact text, what a stream has, and takes note of it."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.taken: list[Any] = []
+
+    def read(self, *args: Any) -> Any:
+        data = self._source.read(*args)
+        self.taken.append(data)
+        return exact(data)
+
+
+def _parse(wrapped: Callable[..., Any], tree: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not args or not hasattr(args[0], "read"):
+        return wrapped(*args, **kwargs)
+    source = _Source(args[0])
+    root = wrapped(source, *args[1:], **kwargs)
+    document = join_pieces(source.taken) if labels_of(source.taken) else None
+    return root if document is None else _parsed(root, wrapped, (document,), {})
+
+
+class _TextWriter:
+    """Takes what a text node writes and passes it on, labelled."""
+
+    def __init__(self, writer: Any, labels: Labels) -> None:
+        self._writer, self._labels = writer, labels
+
+    def write(self, text: str) -> Any:
+        return self._writer.write(carry_texts(text, self._labels))
+
+
+def _node(wrapped: Callable[..., Any], node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    labels = labels_of(node.data)
+    return wrapped(*((_TextWriter(args[0], labels), *args[1:]) if labels else args), **kwargs)
 
 
 def _quoted(value: Any, native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -102,9 +141,10 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "fromstring": followed(_parsed),
         "XML": followed(_parsed),
         "canonicalize": followed(on_all),
+        "ElementTree.parse": _parse,
     },
     "xml.sax.saxutils": {"quoteattr": followed(_quoted)},
-    "xml.dom.minidom": {},
+    "xml.dom.minidom": {f"{kind}.writexml": _node for kind in ("Text", "CDATASection", "Comment")},
     "plistlib": {"dumps": followed(on_all, deep=True, plain=False), "loads": followed(on_all)},
 }
 

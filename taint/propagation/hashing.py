@@ -35,6 +35,12 @@ def _hash_object(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, .
     return TaintedProxy(_call(wrapped, args, kwargs), _labels(args, kwargs))
 
 
+def _file_digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    content = getattr(args[0], "getvalue", None) if args else None
+    labels = labels_of(content()) if content is not None else NO_LABELS
+    return TaintedProxy(wrapped(*args, **kwargs), labels)
+
+
 def _digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return carry(_call(wrapped, args, kwargs), _labels(args, kwargs))
 
@@ -43,5 +49,5 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in `hashlib` or `hmac`."""
     if module.__name__ == "hmac":
         return patches_in(module, {"new": _hash_object, "digest": _digest})
-    objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new", "file_digest"), _hash_object)
+    objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new"), _hash_object) | {"file_digest": _file_digest}
     return patches_in(module, objects | dict.fromkeys(("pbkdf2_hmac", "scrypt"), _digest))

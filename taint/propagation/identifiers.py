@@ -45,20 +45,33 @@ def _made(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], k
         object.__setattr__(identifier, slot, _LabelledInt.make(getattr(identifier, slot), labels))
 
 
+def _from_name(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `uuid3` and `uuid5`, which hash the name."""
+    identifier = wrapped(*args, **kwargs)
+    labels = labels_in_call(args, kwargs)
+    if labels:
+        object.__setattr__(identifier, "int", _LabelledInt.make(identifier.int, labels))
+    return identifier
+
+
 def _shown(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if identifier is None:  # The getter of a property is called as a function.
+        identifier = args[0]
     number = getattr(identifier, _slot_of(identifier), None)
     return carry_texts(wrapped(*args, **kwargs), number.labels if type(number) is _LabelledInt else NO_LABELS)
 
 
 _UUID = ("hex", "urn", "bytes", "bytes_le", "__str__", "__repr__")
-_ADDRESS = ("__str__", "__repr__", "packed", "reverse_pointer", "exploded", "compressed", "__format__")
+_INTERFACES = ("_BaseV4", "_BaseV6", "IPv4Interface", "IPv6Interface")
+_ADDRESS = ("with_prefixlen", "__str__", "__repr__", "packed", "reverse_pointer", "exploded", "compressed", "__format__")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "uuid": {"UUID.__init__": _made, **{f"UUID.{name}": _shown for name in _UUID}},
+    "uuid": {"UUID.__init__": _made, **{f"UUID.{name}": _shown for name in _UUID}}
+    | dict.fromkeys(("uuid3", "uuid5"), _from_name),
     "ipaddress": {
         **{f"{kind}.__init__": _made for kind in ("IPv4Address", "IPv6Address")},
         **{
             f"{kind}.{name}": _shown
-            for kind in ("IPv4Address", "IPv6Address", "_IPAddressBase", "_BaseAddress", "_BaseV4", "_BaseV6")
+            for kind in ("IPv4Address", "IPv6Address", "_IPAddressBase", "_BaseAddress", *_INTERFACES)
             for name in _ADDRESS
         },
     },

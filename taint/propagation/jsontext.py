@@ -17,7 +17,6 @@ import json.encoder
 import json.scanner
 import types
 from collections.abc import Callable, Iterable, Iterator
-from marshal import dumps as marshal_dumps
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +27,7 @@ from taint.carriers.text import TaintedStr, carry_text, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
-from taint.propagation.follow import carry_texts, covered, exact, piecewise
+from taint.propagation.follow import carry_texts, covered, exact, is_plain, piecewise
 from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, patches_in
 from taint.propagation.regex import TaintedPattern
@@ -37,18 +36,6 @@ __all__ = ["patches"]
 
 _Chunks = Iterable[str]
 _FAST = (json.encoder.c_make_encoder, json.scanner.c_make_scanner)  # type: ignore[attr-defined]  # Not in typeshed.
-
-
-def _is_plain(value: Any) -> bool:
-    """Tell, at the speed of C, that there is nothing but exact built-in types in a value.
-
-    marshal refuses every subclass of `str`. It takes subclasses of `bytes`, which json does not.
-    """
-    try:
-        marshal_dumps(value, 2)
-    except ValueError:
-        return False
-    return True
 
 
 def _quoted(encoder: Any) -> Callable[[str], str]:
@@ -93,7 +80,7 @@ def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...]
         return wrapped(*args, **kwargs)  # type: ignore[no-any-return]  # The native chunks.
     value = args[0]
     has_default = "default" in vars(encoder) or type(encoder).default is not json.encoder.JSONEncoder.default
-    if _is_plain(value) and not has_default:
+    if is_plain(value) and not has_default:
         chunks = wrapped(*args, **kwargs)
         return chunks
     if not labels_of(value):

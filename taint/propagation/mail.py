@@ -21,10 +21,24 @@ __all__ = ["patches"]
 def _labels_of_message(message: Any) -> Labels:
     labels = NO_LABELS
     for part in message.walk():
+        labels |= getattr(part, "_taint_labels", NO_LABELS)
         labels |= labels_of(part._headers) | labels_of(part.preamble) | labels_of(part.epilogue)  # noqa: SLF001  # `items()` makes new texts.
         if not part.is_multipart():
             labels |= labels_of(part._payload)  # noqa: SLF001  # `get_payload()` decodes it.
     return labels
+
+
+def _set(wrapped: Callable[..., Any], message: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Keep the labels of a header or body that is stored in another form, on the object that stores it."""
+    labels = labels_in_call(args, kwargs)
+    result = wrapped(*args, **kwargs)
+    if labels:
+        message._taint_labels = getattr(message, "_taint_labels", NO_LABELS) | labels  # noqa: SLF001  # Ours.
+    return result
+
+
+def _content(wrapped: Callable[..., Any], message: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return carry_texts(wrapped(*args, **kwargs), getattr(message, "_taint_labels", NO_LABELS))
 
 
 def _as_text(wrapped: Callable[..., Any], message: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -57,14 +71,19 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "Message.as_bytes": _as_text,
         "Message.get_payload": _payload,
         "MIMEPart.as_string": _as_text,
+        "Message.__setitem__": _set,
+        "MIMEPart.set_content": _set,
+        "MIMEPart.get_content": _content,
         "Message.get_param": _ON_HEADER,
         "Message.get_filename": _ON_HEADER,
     },
     "email.header": {
-        "Header.encode": _ON_HEADER,
-        "Header.__str__": _ON_HEADER,
+        "Header.append": _set,
+        "Header.encode": _content,
+        "Header.__str__": _content,
         "decode_header": _ON_ALL,
     },
+    "email.mime.text": {"MIMEText.__init__": _set},
     "email.utils": dict.fromkeys(
         (
             *("formataddr", "parseaddr", "getaddresses", "encode_rfc2231", "decode_rfc2231", "decode_params"),

@@ -32,6 +32,15 @@ def _normal(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwar
     return carry_texts(value, labels_of(path))
 
 
+def _root(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Rule of `splitroot`: its parts make up the path."""
+    path = args[0] if args else kwargs["p"]
+    if sum(map(len, value)) != len(path):
+        return carry_texts(value, labels_of(path))
+    drive, root = len(value[0]), len(value[0]) + len(value[1])
+    return path[:drive], path[drive:root], path[root:]
+
+
 def _path_text(wrapped: Callable[..., Any], path: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap `str(path)`: the parts are labelled, the separator that joins them asks nobody."""
     value = wrapped(*args, **kwargs)
@@ -54,12 +63,13 @@ def _path_text(wrapped: Callable[..., Any], path: Any, args: tuple[Any, ...], kw
 
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "sys": {"intern": _interned},
-    "os": {},
+    "subprocess": {"list2cmdline": followed(on_all, deep=True, plain=False)},
     **dict.fromkeys(
         ("posixpath", "ntpath"),
         {
             "normpath": followed(_normal),
-            "expandvars": followed(on_all, deep=False, plain=False),
+            "splitroot": followed(_root),
+            "commonpath": followed(on_all, deep=True, plain=False),
         },
     ),
     "glob": {},

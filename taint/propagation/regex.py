@@ -25,7 +25,7 @@ from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
-from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all
+from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all, through
 from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 
@@ -133,7 +133,7 @@ class TaintedPattern(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types it
 
     def __init__(self, pattern: re.Pattern[Any], text: Any = None) -> None:
         """Hold a compiled pattern and, where it is labelled, the text of the pattern."""
-        super().__init__(pattern)
+        super().__init__(pattern.__wrapped__ if isinstance(pattern, TaintedPattern) else pattern)
         self._self_text = text
 
     @property
@@ -347,7 +347,8 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     if module.__name__ == "fnmatch":
         return patches_in(module, {"translate": followed(on_all)})
     functions = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
-    return patches_in(module, {"compile": _compile} | {name: _function(name) for name in functions})
+    wrappers = {"compile": _compile, "escape": followed(through)}
+    return patches_in(module, wrappers | {name: _function(name) for name in functions})
 
 
 def pattern_swaps(module: ModuleType, *classes: str) -> Iterator[Swap]:

@@ -375,6 +375,23 @@ def _joined_values(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ..
     return result
 
 
+def _line_made(wrapped: Callable[..., Any], line: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Keep the labelled text of a line, which Python 3.13 makes a `str` of its own of."""
+    wrapped(*args, **kwargs)
+    if args and type(args[0]) is TaintedStr:
+        line._taint_text = args[0]  # noqa: SLF001  # Ours.
+
+
+def _line_clean(wrapped: Callable[..., Any], line: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = wrapped(*args, **kwargs)
+    text = getattr(line, "_taint_text", None)
+    if text is None or type(value) is not str:
+        return value
+    start = len(text) - len(text.lstrip())
+    part = text[start : start + len(value)]
+    return part if part == value else carry_texts(value, labels_of(text))
+
+
 def _interpolated(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
     """Rule of `before_get(parser, section, option, value, defaults)`."""
     given, defaults = args[3], args[4]
@@ -412,10 +429,12 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     },
     "csv": {"reader": _reader, "writer": _writer},
     "configparser": {
+        "_Line.__init__": _line_made,
+        "_Line._strip_inline": _line_clean,
         "RawConfigParser._join_multiline_values": _joined_values,
         "RawConfigParser._write_section": _written,
-        "BasicInterpolation.before_get": followed(_interpolated, plain=False),
-        "ExtendedInterpolation.before_get": followed(_interpolated, plain=False),
+        "BasicInterpolation.before_get": followed(_interpolated, deep=True, plain=False),
+        "ExtendedInterpolation.before_get": followed(_interpolated, deep=True, plain=False),
     },
 }
 

@@ -170,8 +170,8 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         **{name: lost(f"unicodedata.{name}") for name in ("decimal", "digit", "numeric", "combining", "mirrored")},
     },
     "shlex": {"join": _joined_words},
-    "pprint": {"PrettyPrinter.pformat": _SHOWN, "saferepr": _SHOWN},
-    "reprlib": {"Repr.repr": _SHOWN},
+    "pprint": {"PrettyPrinter.format": _SHOWN, "saferepr": _SHOWN},
+    "reprlib": {"Repr.repr1": _SHOWN},
     "ast": {"literal_eval": _literal},
     "locale": {
         **dict.fromkeys(("format_string", "currency", "delocalize", "localize", "normalize", "strxfrm"), _ON_ALL),
@@ -192,6 +192,6 @@ def patches(module: ModuleType) -> Iterator[Patch | Swap]:
     yield from patches_in(module, _WRAPPERS[name])
     if name == "string":
         yield from pattern_swaps(module, "Template")
-    elif name in ("textwrap", "shlex"):
+    elif name in ("textwrap", "shlex", "pprint"):
         yield from pattern_swaps(module)
         yield from stream_swaps(module)

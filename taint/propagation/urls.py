@@ -10,7 +10,8 @@ from typing import Any
 from taint.carriers.coverage import concatenated, cut
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import join_pieces
-from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, on_all, through
+from taint.carriers.values import labels_of
+from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, through
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 from taint.propagation.regex import pattern_swaps
 
@@ -58,6 +59,11 @@ def _joined(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwar
     return covered(value, concatenated((first, second)))
 
 
+def _output(wrapped: Callable[..., Any], morsel: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = wrapped(*args, **kwargs)
+    return carry_texts(value, labels_of([morsel.key, morsel.value, morsel.coded_value, dict(morsel)]))
+
+
 _QUOTING = ("quote", "quote_plus", "unquote", "unquote_plus", "quote_from_bytes", "unquote_to_bytes")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "urllib.parse": {
@@ -69,8 +75,8 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "html": {"unescape": followed(through)},
     "html.parser": {},
     "http.cookies": {
-        "Morsel.OutputString": followed(on_all, deep=True, owner=True),
-        "BaseCookie.load": followed(lambda value, _native, _args, _kwargs: value, plain=False),
+        "Morsel.OutputString": _output,
+        "Morsel.output": _output,
     },
 }
 
