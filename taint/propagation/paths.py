@@ -13,7 +13,7 @@ from typing import Any
 from taint.carriers.text import TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
-from taint.propagation.follow import by_characters, carry_texts, followed, on_all
+from taint.propagation.follow import by_characters, carry_texts, exact, followed, labels_in_call, on_all
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 from taint.propagation.regex import pattern_swaps
 
@@ -39,6 +39,14 @@ def _root(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs
         return carry_texts(value, labels_of(path))
     drive, root = len(value[0]), len(value[0]) + len(value[1])
     return path[:drive], path[drive:root], path[root:]
+
+
+def _end(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Rule of `relpath`: most often the end of the path."""
+    path = args[0] if args else kwargs["path"]
+    if exact(path).endswith(value):
+        return path[len(path) - len(value) :]
+    return carry_texts(value, labels_in_call(args, kwargs))
 
 
 def _path_text(wrapped: Callable[..., Any], path: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -69,6 +77,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         {
             "normpath": followed(_normal),
             "splitroot": followed(_root),
+            "relpath": followed(_end),
             "commonpath": followed(on_all, deep=True, plain=False),
         },
     ),

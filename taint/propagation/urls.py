@@ -64,6 +64,12 @@ def _output(wrapped: Callable[..., Any], morsel: Any, args: tuple[Any, ...], kwa
     return carry_texts(value, labels_of([morsel.key, morsel.value, morsel.coded_value, dict(morsel)]))
 
 
+def _output_all(wrapped: Callable[..., Any], cookie: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = wrapped(*args, **kwargs)
+    labels = labels_of([text for morsel in cookie.values() for text in (morsel.key, morsel.value, dict(morsel))])
+    return carry_texts(value, labels)
+
+
 _QUOTING = ("quote", "quote_plus", "unquote", "unquote_plus", "quote_from_bytes", "unquote_to_bytes")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "urllib.parse": {
@@ -77,6 +83,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "http.cookies": {
         "Morsel.OutputString": _output,
         "Morsel.output": _output,
+        "BaseCookie.output": _output_all,
     },
 }
 

@@ -18,7 +18,7 @@ from typing import Any
 import taint
 from taint.carriers.proxy import is_carrier, labels_of_carrier
 
-__all__ = ["KINDS", "Kept", "Observation", "Row", "observe"]
+__all__ = ["KINDS", "Kept", "Observation", "Row", "native_code", "observe", "rewritten_code"]
 
 
 class Kept(StrEnum):
@@ -60,6 +60,7 @@ class Row:
             labelled data, `after`), `b` (the same as bytes), `v` (the labelled data alone), and any module
             that it names.
         kept: What is expected, with `install()`.
+        net: For what is lost: `known` where the known-values net finds it, else `none`.
         rewritten: What is expected in a package that was given to `install(packages=...)`; the same
             where it is None.
         kind: Which of `KINDS` is labelled.
@@ -70,12 +71,12 @@ class Row:
         since: The first Python that has it.
         until: The first Python that does not have it any more.
         exceptions: Other results, by Python version.
-        note: What the reader should know.
     """
 
     name: str
     source: str
     kept: Kept = Kept.EXACTLY
+    net: str = ""
     rewritten: Kept | None = None
     kind: str = "text"
     before: str = "to "
@@ -85,7 +86,6 @@ class Row:
     since: tuple[int, int] = (3, 11)
     until: tuple[int, int] = (4, 0)
     exceptions: Mapping[tuple[int, int], Kept] = field(default_factory=dict)
-    note: str = ""
 
     def expected(self, version: tuple[int, int], *, rewritten: bool = False) -> Kept | None:
         """Give what is expected on a Python; None where it does not have the consumer."""
@@ -105,16 +105,6 @@ class Observation:
     is_recognisable: bool
     """Whether the labelled data stands in the result as it is, so that known values can find it."""
     error: str = ""
-
-
-class _Names(dict[str, Any]):
-    """Globals of a row: modules are imported as they are named."""
-
-    def __missing__(self, name: str) -> Any:
-        if hasattr(__builtins__, name) or (isinstance(__builtins__, dict) and name in __builtins__):
-            raise KeyError(name)
-        self[name] = importlib.import_module(name)
-        return self[name]
 
 
 def _inputs(row: Row, data: Any) -> dict[str, Any]:
@@ -152,6 +142,13 @@ def native_code(row: Row) -> Any:
     """Compile a row as it stands."""
     source = row.source if "result =" in row.source else f"result = {row.source}"
     return compile(source, f"<row {row.name}>", "exec", dont_inherit=True)
+
+
+def rewritten_code(row: Row) -> Any:
+    """Compile a row as a package is that was given to `install(packages=...)`."""
+    rewriting = importlib.import_module("taint.propagation.rewriting")
+    source = row.source if "result =" in row.source else f"result = {row.source}"
+    return rewriting.script_code(source.encode(), f"<row {row.name}>")
 
 
 def _leaves(value: Any, way: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
