@@ -7,6 +7,7 @@ classes. A real file keeps no labels: writing to it is a loss, and counted where
 
 from __future__ import annotations
 
+import abc
 import io
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
@@ -66,7 +67,7 @@ class _Positions:
         return covered(value, coverage if len(value) == stop - start else flat(coverage))
 
 
-class _Labelled:
+class _Labelled(metaclass=abc.ABCMeta):
     """What `StringIO` and `BytesIO` do alike."""
 
     _labels_at: _Positions
@@ -126,14 +127,11 @@ class _Labelled:
         value = super().getvalue()  # type: ignore[misc]  # As above.
         return self._labels_at.carry(value, 0, len(value))
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle as the native stream does. Labels: left behind, and counted."""
-        if self._labels_at.spans:
-            count_loss(f"pickle of {type(self).__mro__[2].__name__}")
-        native = type(self).__mro__[2]
-        twin = native()
-        twin.__setstate__(super().__getstate__())  # type: ignore[misc]  # As above.
-        return twin.__reduce_ex__(protocol)
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        """Count the native class and its subclasses as ours: the name `io.StringIO` stands for both."""
+        native = _STANDS_FOR.get(cls)
+        return True if native is not None and issubclass(other, native) else NotImplemented
 
 
 class TaintedStringIO(_Labelled, io.StringIO):
@@ -174,8 +172,10 @@ class TaintedBytesIO(_Labelled, io.BytesIO):
         return super().getbuffer()
 
 
-class TaintedTextIOWrapper(io.TextIOWrapper):
+class TaintedTextIOWrapper(io.TextIOWrapper, metaclass=abc.ABCMeta):
     """Text over bytes: labels go through where the bytes are in memory; a real file is a loss."""
+
+    __subclasshook__ = classmethod(_Labelled.__subclasshook__.__func__)
 
     def write(self, text: Any, /) -> int:
         """Write. Labels: on the encoded bytes."""
@@ -209,23 +209,18 @@ class TaintedTextIOWrapper(io.TextIOWrapper):
         return carry_text(super().__next__(), self._labels())
 
 
-def _instead(kind: type) -> Wrapper:
-    def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return kind(*args, **kwargs)
-
-    return wrapper
+_STANDS_FOR: dict[type, type] = {
+    kind: next(base for base in kind.__mro__ if base.__module__ == "_io")
+    for kind in (TaintedStringIO, TaintedBytesIO, TaintedTextIOWrapper)
+}
 
 
 def stream_swaps(module: ModuleType) -> Iterator[Swap]:
-    """Give the stream classes that a module imported by name, to be exchanged for ones that carry."""
+    """Give the stream classes that a module holds by any name, to be exchanged for ones that carry."""
+    instead = {native: kind for kind, native in _STANDS_FOR.items()}
     for name, value in list(vars(module).items()):
-        if value is io.StringIO or value is _NATIVE_STRING:
-            yield Swap(module, name, lambda _: TaintedStringIO)
-        elif value is _NATIVE_BYTES:
-            yield Swap(module, name, lambda _: TaintedBytesIO)
-
-
-_NATIVE_STRING, _NATIVE_BYTES = TaintedStringIO.__mro__[2], TaintedBytesIO.__mro__[2]
+        if isinstance(value, type) and value in instead:
+            yield Swap(module, name, instead.__getitem__)
 
 
 class _Lines:
@@ -422,11 +417,7 @@ def _written(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
 
 
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "io": {
-        "StringIO": _instead(TaintedStringIO),
-        "BytesIO": _instead(TaintedBytesIO),
-        "TextIOWrapper": _instead(TaintedTextIOWrapper),
-    },
+    "io": {},
     "csv": {"reader": _reader, "writer": _writer},
     "configparser": {
         "_Line.__init__": _line_made,
@@ -442,5 +433,6 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
 def patches(module: ModuleType) -> Iterator[Patch | Swap]:
     """Give what there is to wrap in one of these modules."""
     yield from patches_in(module, _WRAPPERS[module.__name__])
+    yield from stream_swaps(module)
     if module.__name__ == "configparser":
         yield from pattern_swaps(module, "RawConfigParser", "BasicInterpolation", "ExtendedInterpolation")
