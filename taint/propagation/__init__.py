@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import dataclass
 from types import ModuleType
 
 import wrapt
@@ -36,8 +37,16 @@ GROUPS: dict[str, str] = {
 }
 """A module of the standard library -> the module here that knows what to wrap in it."""
 
+
+@dataclass(slots=True)
+class _State:
+    """What a module that is imported later has to know."""
+
+    is_installed: bool = False
+
+
 _watched: set[str] = set()
-_is_installed = False
+_state = _State()
 
 
 def install() -> None:
@@ -47,10 +56,9 @@ def install() -> None:
     imported before (`from hashlib import sha256`) stays native. Calling it again changes nothing;
     in mode `off` it does nothing.
     """
-    global _is_installed  # Modules that are imported later ask whether they are to be wrapped.
     if current_mode() is Mode.OFF:
         return
-    _is_installed = True
+    _state.is_installed = True
     for name in GROUPS:
         module = sys.modules.get(name)
         if module is not None:
@@ -62,13 +70,12 @@ def install() -> None:
 
 def uninstall() -> None:
     """Put every original back, the identical object."""
-    global _is_installed  # As above.
-    _is_installed = False
+    _state.is_installed = False
     revert_patches()
 
 
 def _wrap(module: ModuleType) -> None:
-    if not _is_installed:
+    if not _state.is_installed:
         return
     group = GROUPS[module.__name__]
     patches = getattr(importlib.import_module(f"{__name__}.{group}"), "patches", None)

@@ -103,7 +103,7 @@ class _Source:
         return exact(data)
 
 
-def _parse(wrapped: Callable[..., Any], tree: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _parse(wrapped: Callable[..., Any], _tree: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not args or not hasattr(args[0], "read"):
         return wrapped(*args, **kwargs)
     source = _Source(args[0])

@@ -6,6 +6,7 @@ group that a labelled byte is in is labelled. `marshal` refuses subclasses; it i
 
 from __future__ import annotations
 
+import pickle  # noqa: F401  # It takes `codecs.encode` for good when it is imported, and has to get the native one.
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any

@@ -275,5 +275,3 @@ def lost(consumer: str) -> Wrapper:
         return wrapped(*args, **kwargs)
 
     return wrapper
-
-

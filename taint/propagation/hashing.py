@@ -49,5 +49,6 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in `hashlib` or `hmac`."""
     if module.__name__ == "hmac":
         return patches_in(module, {"new": _hash_object, "digest": _digest})
-    objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new"), _hash_object) | {"file_digest": _file_digest}
+    objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new"), _hash_object)
+    objects["file_digest"] = _file_digest
     return patches_in(module, objects | dict.fromkeys(("pbkdf2_hmac", "scrypt"), _digest))

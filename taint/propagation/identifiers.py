@@ -63,7 +63,16 @@ def _shown(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], 
 
 _UUID = ("hex", "urn", "bytes", "bytes_le", "__str__", "__repr__")
 _INTERFACES = ("_BaseV4", "_BaseV6", "IPv4Interface", "IPv6Interface")
-_ADDRESS = ("with_prefixlen", "__str__", "__repr__", "packed", "reverse_pointer", "exploded", "compressed", "__format__")
+_ADDRESS = (
+    "with_prefixlen",
+    "__str__",
+    "__repr__",
+    "packed",
+    "reverse_pointer",
+    "exploded",
+    "compressed",
+    "__format__",
+)
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "uuid": {"UUID.__init__": _made, **{f"UUID.{name}": _shown for name in _UUID}}
     | dict.fromkeys(("uuid3", "uuid5"), _from_name),

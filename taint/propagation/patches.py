@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import pkgutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,7 +46,13 @@ class _FunctionWrapper(wrapt.FunctionWrapper):  # type: ignore[misc]  # As above
     __bound_function_wrapper__ = _BoundWrapper
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return self.__qualname__
+        place = f"{self.__module__}:{self.__qualname__}"
+        try:
+            is_there = pkgutil.resolve_name(place) is self
+        except (ImportError, AttributeError):
+            is_there = True  # Which pickle refuses, as it would the native function.
+        # `struct.pack` says that it is `_struct.pack`, where the native one still is.
+        return self.__qualname__ if is_there else (pkgutil.resolve_name, (place,))
 
     def __copy__(self) -> Any:
         return self

@@ -69,18 +69,17 @@ def _path_text(wrapped: Callable[..., Any], path: Any, args: tuple[Any, ...], kw
         return value
 
 
+_OS_PATH: dict[str, Wrapper] = {
+    "normpath": followed(_normal),
+    "splitroot": followed(_root),
+    "relpath": followed(_end),
+    "commonpath": followed(on_all, deep=True, plain=False),
+}
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "sys": {"intern": _interned},
     "subprocess": {"list2cmdline": followed(on_all, deep=True, plain=False)},
-    **dict.fromkeys(
-        ("posixpath", "ntpath"),
-        {
-            "normpath": followed(_normal),
-            "splitroot": followed(_root),
-            "relpath": followed(_end),
-            "commonpath": followed(on_all, deep=True, plain=False),
-        },
-    ),
+    "posixpath": _OS_PATH,
+    "ntpath": _OS_PATH,
     "glob": {},
     "pathlib": {"PurePath.__str__": _path_text},
 }
@@ -91,5 +90,3 @@ def patches(module: ModuleType) -> Iterator[Patch | Swap]:
     yield from patches_in(module, _WRAPPERS[module.__name__])
     if module.__name__ == "glob":
         yield from pattern_swaps(module)
-
-

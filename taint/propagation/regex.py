@@ -29,7 +29,7 @@ from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, foll
 from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 
-__all__ = ["TaintedMatch", "TaintedPattern", "pattern_swaps", "patches"]
+__all__ = ["TaintedMatch", "TaintedPattern", "patches", "pattern_swaps"]
 
 _END = sys.maxsize
 _TEXTS = (TaintedStr, TaintedBytes)
@@ -61,27 +61,28 @@ class TaintedMatch(TaintedProxy):
         """The pattern that found it."""
         return self._self_pattern
 
-    def _one(self, group: Any, default: Any = None) -> Any:
+    def one(self, group: Any, default: Any = None) -> Any:
+        """Give one group, or a default where it took no part."""
         start, stop = self.__wrapped__.span(group)
         return default if start < 0 else self._self_text[start:stop]
 
     def __getitem__(self, group: Any) -> Any:
         """Give a group. Labels: those of its positions."""
-        return self._one(group)
+        return self.one(group)
 
     def group(self, *groups: Any) -> Any:
         """Give one or several groups. Labels: those of their positions."""
         if len(groups) > 1:
-            return tuple(map(self._one, groups))
-        return self._one(*(groups or (0,)))
+            return tuple(map(self.one, groups))
+        return self.one(*(groups or (0,)))
 
     def groups(self, default: Any = None) -> tuple[Any, ...]:
         """Give all groups. Labels: those of their positions."""
-        return tuple(self._one(group, default) for group in range(1, self.__wrapped__.re.groups + 1))
+        return tuple(self.one(group, default) for group in range(1, self.__wrapped__.re.groups + 1))
 
     def groupdict(self, default: Any = None) -> dict[str, Any]:
         """Give all named groups. Labels: those of their positions."""
-        return {name: self._one(group, default) for name, group in self.__wrapped__.re.groupindex.items()}
+        return {name: self.one(group, default) for name, group in self.__wrapped__.re.groupindex.items()}
 
     def expand(self, template: Any) -> Any:
         """Fill a template. Labels: of groups and literals, where they stand."""
@@ -114,7 +115,7 @@ def _expanded(match: TaintedMatch, template: Any, value: Any) -> Any:
         piece = match.__wrapped__.expand(exact(literal))
         name = token[0][3:-1] if token[0][1] == "g" else token[0][1:]
         try:
-            group = match._one(int(name) if name.isdigit() else name) if token[0][1] != "0" else None
+            group = match.one(int(name) if name.isdigit() else name) if token[0][1] != "0" else None
         except (IndexError, AttributeError):
             group = None
         if group is not None and exact(group) == piece:
@@ -310,7 +311,9 @@ def _compile(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
     if isinstance(text, TaintedPattern):
         args = (text.__wrapped__, *args[1:])
     compiled = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
-    return text if isinstance(text, TaintedPattern) else TaintedPattern(compiled, text if type(text) in _TEXTS else None)
+    return (
+        text if isinstance(text, TaintedPattern) else TaintedPattern(compiled, text if type(text) in _TEXTS else None)
+    )
 
 
 def _function(name: str) -> Wrapper:

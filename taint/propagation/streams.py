@@ -83,6 +83,7 @@ class _Labelled(metaclass=abc.ABCMeta):
 
     def writelines(self, lines: Iterable[Any], /) -> None:
         """Write several. Labels: as `write`."""
+        super().writelines(())  # type: ignore[misc]  # As above. It raises where the stream is closed.
         for line in lines:
             self.write(line)
 
@@ -103,6 +104,8 @@ class _Labelled(metaclass=abc.ABCMeta):
 
     def readlines(self, hint: Any = -1, /) -> list[Any]:
         """Read lines. Labels: those of the positions."""
+        if not self._labels_at.spans:
+            return super().readlines(hint)  # type: ignore[misc, no-any-return]  # As above.
         lines: list[Any] = []
         size = 0
         while line := self.readline():
@@ -354,7 +357,7 @@ def _writer(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
 
 
 def _joined_values(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap what makes one text of an option's lines: the lines are labelled, `"\\n".join` asks nobody."""
+    """Wrap what makes one text of an option's lines: they are labelled, the join asks nobody."""
     sections = [parser._defaults, *parser._sections.values()]  # noqa: SLF001  # There is no public place for it.
     before = [
         (options, name, list(lines)) for options in sections for name, lines in options.items() if type(lines) is list

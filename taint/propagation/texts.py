@@ -1,4 +1,4 @@
-"""Text that is wrapped, filled in, normalised or shown: `string`, `textwrap`, `unicodedata`, `shlex`, `pprint` and kin."""
+"""Text that is wrapped, filled in, normalised or shown: `string`, `textwrap`, `shlex`, `pprint` and kin."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -50,7 +49,10 @@ def _joined(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwar
     """Rule of `urljoin`: the beginning is the base's, the rest is the end of the other."""
     base, url = (*args, *kwargs.values())[:2]
     plain_base, plain_url = exact(base), exact(url)
-    start = len(os.path.commonprefix([plain_base, value]))
+    start = next(
+        (at for at, (one, other) in enumerate(zip(plain_base, value, strict=False)) if one != other), len(base)
+    )
+    start = min(start, len(value))
     rest = len(value) - start
     if value[start:] != plain_url[len(plain_url) - rest :] or rest > len(plain_url):
         return carry_texts(value, labels_in_call(args, kwargs))

@@ -132,7 +132,15 @@ _MODULES = frozenset(sys.stdlib_module_names) | {
 }
 _SUBMODULES = (
     *("urllib.parse", "xml.etree.ElementTree", "xml.sax.saxutils", "xml.dom.minidom", "email.message", "email.header"),
-    *("email.utils", "email.quoprimime", "email.base64mime", "email.mime.text", "email.policy", "os.path", "html.parser"),
+    *(
+        "email.utils",
+        "email.quoprimime",
+        "email.base64mime",
+        "email.mime.text",
+        "email.policy",
+        "os.path",
+        "html.parser",
+    ),
     *("http.cookies", "importlib.metadata", "concurrent.futures", "lxml.etree", "dateutil.parser", "logging.handlers"),
     *("sqlglot.expressions", "starlette.responses", "encodings.idna", "urllib.request", "multiprocessing.reduction"),
 )
@@ -156,7 +164,7 @@ def _leaves(value: Any, way: str = "", depth: int = 0) -> Iterator[tuple[str, An
         for number, (key, item) in enumerate(value.items()):
             yield from _leaves(key, f"{way}.key{number}", depth + 1)
             yield from _leaves(item, f"{way}.{number}", depth + 1)
-    elif isinstance(value, list | tuple | set | frozenset) and depth < 6:  # noqa: PLR2004  # Deep enough for any row.
+    elif isinstance(value, list | tuple | set | frozenset) and depth < 6:
         for number, item in enumerate(value):
             yield from _leaves(item, f"{way}[{number}]", depth + 1)
     elif isinstance(value, str | bytes | bytearray | memoryview | int | float) or value is None or is_carrier(value):
@@ -210,7 +218,8 @@ def observe(row: Row, compiled: Callable[[Row], Any] = native_code) -> Observati
     try:
         labelled = list(_leaves(_run(row, _inputs(row, labelled_data), compiled)))
     except Exception as error:  # noqa: BLE001  # Which error a consumer refuses with is its own affair.
-        return Observation(Kept.REFUSED, is_same=False, is_recognisable=False, error=f"{type(error).__name__}: {error}")
+        text = f"{type(error).__name__}: {error}"
+        return Observation(Kept.REFUSED, is_same=False, is_recognisable=False, error=text)
     is_same = [(way, _shown(leaf)) for way, leaf in labelled] == [(way, _shown(leaf)) for way, leaf in plain[0]]
     missing = extra = changing = False
     for at, (_, leaf) in enumerate(labelled):

@@ -35,7 +35,9 @@ _WORDS = {
     "lost": Kept.LOST,
     "unrelated": Kept.UNRELATED,
 }
-_LINE = re.compile(r"(?P<kept>[a-z]+)(?::(?P<net>known|none))? +(?P<kind>[a-z]+) +(?P<source>.+?)(?: +## (?P<options>.*))?")
+_LINE = re.compile(
+    r"(?P<kept>[a-z]+)(?::(?P<net>known|none))? +(?P<kind>[a-z]+) +(?P<source>.+?)(?: +## (?P<options>.*))?"
+)
 
 
 def _version(text: str) -> tuple[int, int]:
