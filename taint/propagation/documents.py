@@ -37,7 +37,7 @@ def _with_labels_at(value: Any, start: int, stop: int, labels: Labels) -> Any:
 def _written(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap `tostring`: texts are labelled already, attributes are found in the document."""
     value = wrapped(*args, **kwargs)
-    root = args[0] if args else kwargs.get("element")
+    root: Any = args[0] if args else kwargs.get("element")
     for element in root.iter():
         for text in element.attrib.values():
             if type(text) in CARRIERS:

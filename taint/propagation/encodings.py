@@ -36,7 +36,7 @@ def _blocks(taken: int, given: int) -> Rule:
     """Give the rule of an encoding that turns blocks of `taken` into blocks of `given`."""
 
     def rule(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        data = args[0] if args else kwargs.get("s", kwargs.get("data"))
+        data: Any = args[0] if args else kwargs.get("s", kwargs.get("data"))
         coverage = coverage_of(data)
         if coverage is None:
             return carry_texts(value, labels_in_call(args, kwargs))

@@ -153,7 +153,7 @@ class _Numbers:
 
     def __init__(self, text: TaintedStr) -> None:
         self._text = text
-        self._pattern = TaintedPattern(json.scanner.NUMBER_RE)  # type: ignore[attr-defined]  # Not in typeshed.
+        self._pattern = TaintedPattern(json.scanner.NUMBER_RE)
         self.is_labelled_alone = False
 
     def match(self, _plain: str, at: int) -> Any:

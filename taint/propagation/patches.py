@@ -27,7 +27,7 @@ Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], A
 """wrapt's protocol: (wrapped, instance, args, kwargs)."""
 
 
-class _BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt's classes are not typed.
+class _BoundWrapper(wrapt.BoundFunctionWrapper[Any, Any]):
     """A wrapped method, bound: pickled as the native bound method is."""
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
@@ -40,7 +40,7 @@ class _BoundWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt'
         return self
 
 
-class _FunctionWrapper(wrapt.FunctionWrapper):  # type: ignore[misc]  # As above.
+class _FunctionWrapper(wrapt.FunctionWrapper[Any, Any]):
     """A wrapped function: pickled by its name and copied as itself, as functions are."""
 
     __bound_function_wrapper__ = _BoundWrapper
@@ -134,7 +134,7 @@ def apply_patches(patches: Iterable[Patch | Swap]) -> None:
 
 
 def _replacement(original: Any, wrapper: Wrapper, is_on: Callable[[], bool]) -> Any:
-    if isinstance(original, property):  # wrapt binds functions only; a property's getter is one.
+    if isinstance(original, property) and original.fget is not None:  # wrapt binds functions only; a property's getter is one.
         getter = _FunctionWrapper(original.fget, wrapper, enabled=is_on)
         return property(getter, original.fset, original.fdel, original.__doc__)
     return _FunctionWrapper(original, wrapper, enabled=is_on)

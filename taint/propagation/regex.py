@@ -127,12 +127,12 @@ def _expanded(match: TaintedMatch, template: Any, value: Any) -> Any:
     return joined if joined == value else carry_texts(value, labels_of(match) | labels_of(template))
 
 
-class TaintedPattern(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy as Any.
+class TaintedPattern(wrapt.ObjectProxy[Any]):
     """A compiled pattern whose results carry the labels of the text that is searched."""
 
     _self_text: Any
 
-    def __init__(self, pattern: re.Pattern[Any], text: Any = None) -> None:
+    def __init__(self, pattern: Any, text: Any = None) -> None:
         """Hold a compiled pattern and, where it is labelled, the text of the pattern."""
         super().__init__(pattern.__wrapped__ if isinstance(pattern, TaintedPattern) else pattern)
         self._self_text = text
@@ -246,7 +246,7 @@ def _split(pattern: TaintedPattern, string: Any, maxsplit: Any, value: list[Any]
             parts.append(None if first < 0 else string[first:last])
         at = stop
     parts.append(string[at:])
-    return parts if parts == value else carry_texts(value, labels_of(string))  # type: ignore[no-any-return]  # A list.
+    return parts if parts == value else carry_texts(value, labels_of(string))
 
 
 def _labelled(value: Any, string: Any, put: list[tuple[int, int, Any]]) -> Any:
@@ -341,7 +341,7 @@ def _function(name: str) -> Wrapper:
 
 
 def _native_compile(pattern: Any, flags: Any) -> Any:
-    compiled = re.compile(pattern, flags)
+    compiled: Any = re.compile(pattern, flags)
     return compiled.__wrapped__ if isinstance(compiled, TaintedPattern) else compiled
 
 

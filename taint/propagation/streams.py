@@ -15,7 +15,7 @@ from typing import Any
 
 import wrapt
 
-from taint.carriers.coverage import Span, Spans, concatenated, cut, flat, spans_of, tidy
+from taint.carriers.coverage import Coverage, Span, Spans, concatenated, cut, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_text, join_pieces
 from taint.carriers.values import labels_of
@@ -133,8 +133,7 @@ class _Labelled(metaclass=abc.ABCMeta):
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
         """Count the native class and its subclasses as ours: the name `io.StringIO` stands for both."""
-        native = _STANDS_FOR.get(cls)
-        return True if native is not None and issubclass(other, native) else NotImplemented
+        return _is_subclass(cls, other)
 
 
 class TaintedStringIO(_Labelled, io.StringIO):
@@ -178,7 +177,10 @@ class TaintedBytesIO(_Labelled, io.BytesIO):
 class TaintedTextIOWrapper(io.TextIOWrapper, metaclass=abc.ABCMeta):
     """Text over bytes: labels go through where the bytes are in memory; a real file is a loss."""
 
-    __subclasshook__ = classmethod(_Labelled.__subclasshook__.__func__)
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        """Count the native class and its subclasses as ours."""
+        return _is_subclass(cls, other)
 
     def write(self, text: Any, /) -> int:
         """Write. Labels: on the encoded bytes."""
@@ -207,9 +209,14 @@ class TaintedTextIOWrapper(io.TextIOWrapper, metaclass=abc.ABCMeta):
         """Read a line. Labels: of all the bytes."""
         return carry_text(super().readline(*args), self._labels())
 
-    def __next__(self) -> str:
+    def __next__(self) -> str:  # type: ignore[override]  # As typeshed has it in its base.
         """Read the next line. Labels: of all the bytes."""
         return carry_text(super().__next__(), self._labels())
+
+
+def _is_subclass(kind: type, other: type) -> Any:
+    native = _STANDS_FOR.get(kind)
+    return True if native is not None and issubclass(other, native) else NotImplemented
 
 
 _STANDS_FOR: dict[type, type] = {
@@ -242,7 +249,7 @@ class _Lines:
         return line
 
 
-class _Reader(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy as Any.
+class _Reader(wrapt.ObjectProxy[Any]):
     """A csv reader whose fields carry the labels of where they stood."""
 
     _self_lines: _Lines
@@ -304,7 +311,8 @@ class _File:
 
 def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
     """Find the fields in a line, quoted or not; None where one is not where it should be."""
-    at, pieces = 0, []
+    at = 0
+    pieces: list[tuple[Coverage | None, int]] = []
     quote = dialect.quotechar or ""
     for number, field in enumerate(row):
         if number:
@@ -330,7 +338,7 @@ def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
     return concatenated(pieces)
 
 
-class _Writer(wrapt.ObjectProxy):  # type: ignore[misc]  # As above.
+class _Writer(wrapt.ObjectProxy[Any]):
     """A csv writer that writes lines whose fields carry their labels."""
 
     _self_file: _File
