@@ -19,8 +19,6 @@ KNOWN_MISSES = {
     "formatted.joined": _IN_C,
     "hashed.in_sql": _STORED,
     "hashed.checksum": _NOT_YET,
-    "matched.by_regex": _NOT_YET,
-    "matched.by_constant_time_comparison": _NOT_YET,
     "matched.by_bloom_filter": "single bytes are plain integers",
     "matched.by_join": _STORED,
     "normalised.digits": _IN_C,

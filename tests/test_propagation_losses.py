@@ -22,7 +22,7 @@ def _here() -> list[Row]:
     return [row for row in all_rows() if row.expected(VERSION) is not None]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _installed() -> Iterator[None]:
     taint.install()
     yield

@@ -21,7 +21,7 @@ __all__ = ["GROUPS", "install", "uninstall"]
 GROUPS: dict[str, str] = {
     **dict.fromkeys(("re", "fnmatch"), "regex"),
     **dict.fromkeys(("json.decoder", "json.encoder"), "jsontext"),
-    **dict.fromkeys(("hashlib", "hmac"), "hashing"),
+    **dict.fromkeys(("hashlib", "hmac", "secrets"), "hashing"),
     **dict.fromkeys(("base64", "binascii", "quopri", "codecs", "struct", "marshal", "pickle"), "encodings"),
     **dict.fromkeys(("zlib", "gzip", "bz2", "lzma"), "compression"),
     **dict.fromkeys(("urllib.parse", "html", "html.parser", "http.cookies"), "urls"),

@@ -16,7 +16,7 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.text import join_pieces
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
-from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, on_all, piecewise
+from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, on_all, piecewise, through
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 from taint.propagation.streams import stream_swaps
 
@@ -141,9 +141,13 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "fromstring": followed(_parsed),
         "XML": followed(_parsed),
         "canonicalize": followed(on_all),
+        **dict.fromkeys(("_escape_cdata", "_escape_attrib"), followed(through)),
         "ElementTree.parse": _parse,
     },
-    "xml.sax.saxutils": {"quoteattr": followed(_quoted)},
+    "xml.sax.saxutils": {
+        "quoteattr": followed(_quoted),
+        **dict.fromkeys(("escape", "unescape"), followed(through)),
+    },
     "xml.dom.minidom": {f"{kind}.writexml": _node for kind in ("Text", "CDATASection", "Comment")},
     "plistlib": {"dumps": followed(on_all, deep=True, plain=False), "loads": followed(on_all)},
 }

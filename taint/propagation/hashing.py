@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from taint.carriers import observation
 from taint.carriers.proxy import TaintedProxy, carry, unwrapped
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
@@ -41,14 +42,20 @@ def _file_digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, .
     return TaintedProxy(wrapped(*args, **kwargs), labels)
 
 
+def _compared(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if observation.active:
+        observation.observe(_labels(args, kwargs), "compare_digest")
+    return _call(wrapped, args, kwargs)
+
+
 def _digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return carry(_call(wrapped, args, kwargs), _labels(args, kwargs))
 
 
 def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in `hashlib` or `hmac`."""
-    if module.__name__ == "hmac":
-        return patches_in(module, {"new": _hash_object, "digest": _digest})
+    if module.__name__ in ("hmac", "secrets"):
+        return patches_in(module, {"new": _hash_object, "digest": _digest, "compare_digest": _compared})
     objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new"), _hash_object)
     objects["file_digest"] = _file_digest
     return patches_in(module, objects | dict.fromkeys(("pbkdf2_hmac", "scrypt"), _digest))

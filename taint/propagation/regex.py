@@ -18,6 +18,7 @@ from typing import Any
 
 import wrapt
 
+from taint.carriers import observation
 from taint.carriers.coverage import concatenated, cut
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy
@@ -219,6 +220,8 @@ class TaintedPattern(wrapt.ObjectProxy[Any]):
 
 
 def _found(pattern: Any, string: Any, match: Any) -> Any:
+    if observation.active:  # To look for a text by a pattern is to compare it: a zone is told.
+        observation.observe(labels_of(string) | labels_of(pattern.pattern), "match")
     return match if match is None or type(string) not in _TEXTS else TaintedMatch(match, string, pattern)
 
 

@@ -28,6 +28,7 @@ from taint.propagation.follow import (
     covered,
     exact,
     followed,
+    piecewise,
 )
 from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
@@ -322,7 +323,7 @@ def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
         plain = exact(text)
         if quote and line.startswith(quote, at):
             doubled = plain.replace(quote, quote * 2)
-            own = coverage_of(text.replace(quote, quote * 2))
+            own = coverage_of(piecewise(doubled, lambda piece: piece.replace(quote, quote * 2), text))
             if not line.startswith(doubled + quote, at + 1):
                 return None
             pieces += [(None, 1), (own, len(doubled)), (None, 1)]

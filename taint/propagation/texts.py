@@ -128,6 +128,15 @@ def _joined_words(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, 
     return joined if joined == value else carry_texts(value, labels_of(words))
 
 
+def _quoted(value: Any, native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Rule of `shlex.quote`: as it is, or between quotes with those inside escaped."""
+    text = args[0] if args else kwargs["s"]
+    if value == exact(text):
+        return text
+    # A space makes a stretch be quoted for sure, and stands just before its end.
+    return value[0] + piecewise(value[1:-1], lambda piece: native(piece + " ")[1:-2], text) + value[-1]
+
+
 def _literal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Read the literal with `ast`, which knows where each constant stands."""
     text = args[0] if args else kwargs.get("node_or_string")
@@ -169,7 +178,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         **dict.fromkeys(("name", "lookup", "decomposition", "category", "bidirectional", "east_asian_width"), _ON_ALL),
         **{name: lost(f"unicodedata.{name}") for name in ("decimal", "digit", "numeric", "combining", "mirrored")},
     },
-    "shlex": {"join": _joined_words},
+    "shlex": {"join": _joined_words, "quote": followed(_quoted)},
     "pprint": {"PrettyPrinter.format": _SHOWN, "saferepr": _SHOWN},
     "reprlib": {"Repr.repr1": _SHOWN},
     "ast": {"literal_eval": _literal},

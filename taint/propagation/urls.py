@@ -80,7 +80,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "urlencode": _urlencode,
         "urljoin": followed(_joined),
     },
-    "html": {"unescape": followed(through)},
+    "html": dict.fromkeys(("escape", "unescape"), followed(through)),
     "html.parser": {},
     "http.cookies": {
         "Morsel.OutputString": _output,
