@@ -134,7 +134,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "crc32": lost("binascii.crc32"),
         "crc_hqx": lost("binascii.crc_hqx"),
     },
-    "quopri": dict.fromkeys(("encodestring", "decodestring"), followed(through)),
+    "quopri": dict.fromkeys(("encodestring", "decodestring", "b2a_qp", "a2b_qp"), followed(through)),
     "codecs": {
         **dict.fromkeys(("encode", "decode"), followed(_coded)),
         **dict.fromkeys(("escape_encode", "escape_decode", "unicode_escape_decode", "unicode_escape_encode"), _ON_ALL),
