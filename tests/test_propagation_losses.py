@@ -46,7 +46,7 @@ def _check(row: Row, *, rewritten: bool) -> None:
 
 @pytest.mark.parametrize("row", _here(), ids=lambda row: row.name)
 def test_a_consumer_does_with_labels_what_the_table_says(row: Row) -> None:
-    """The result covers what changes with the labelled data, as far as its row says, and its value is the native one."""
+    """The result covers what changes with the labelled data as its row says; its value is the native one."""
     _check(row, rewritten=False)
 
 

@@ -128,7 +128,7 @@ def test_default_is_asked_once_and_its_answer_keeps_labels() -> None:
 
 
 def test_equal_keys_keep_their_own_labels() -> None:
-    """json shares equal keys of a document; a labelled one is not shared with a plain one."""
+    """Json shares equal keys of a document; a labelled one is not shared with a plain one."""
     first, second = json.loads('[{"0100": 1}, {"' + PHONE + '": 2}]')
     assert marked([first, second]) == [{"0100": 1}, {"«0100»": 2}]
 
@@ -204,7 +204,7 @@ def test_a_wrapped_function_is_pickled_and_copied_as_itself(function: Any) -> No
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickles_are_the_native_ones(protocol: int) -> None:
-    """pickle writes `codecs.encode` into old pickles of bytes: the native one, and nothing of ours."""
+    """Pickle writes `codecs.encode` into old pickles of bytes: the native one, and nothing of ours."""
     made = pickle.dumps([b"plain", "text", json.dumps], protocol)
     taint.uninstall()
     assert made == pickle.dumps([b"plain", "text", json.dumps], protocol)

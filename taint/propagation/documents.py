@@ -16,7 +16,17 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.text import join_pieces
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
-from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, on_all, piecewise, through
+from taint.propagation.follow import (
+    CARRIERS,
+    carry_texts,
+    covered,
+    exact,
+    followed,
+    labels_in_call,
+    on_all,
+    piecewise,
+    through,
+)
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 from taint.propagation.streams import stream_swaps
 

@@ -134,7 +134,9 @@ def apply_patches(patches: Iterable[Patch | Swap]) -> None:
 
 
 def _replacement(original: Any, wrapper: Wrapper, is_on: Callable[[], bool]) -> Any:
-    if isinstance(original, property) and original.fget is not None:  # wrapt binds functions only; a property's getter is one.
+    if (
+        isinstance(original, property) and original.fget is not None
+    ):  # wrapt binds functions only; a property's getter is one.
         getter = _FunctionWrapper(original.fget, wrapper, enabled=is_on)
         return property(getter, original.fset, original.fdel, original.__doc__)
     return _FunctionWrapper(original, wrapper, enabled=is_on)

@@ -114,7 +114,7 @@ def _sections(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
         if row.group != group:
             group = row.group
-            yield f"\n## {group}\n\n| consumer | with `install()` | in a rewritten package | only on |\n|---|---|---|---|"
+            yield f"\n## {group}\n\n{_COLUMNS}"
         source = row.name.replace("|", "\\|")
         yield f"| `` {source} `` | {_cell(row, rewritten=False)} | {_cell(row, rewritten=True)} | {_versions(row)} |"
 
@@ -129,8 +129,8 @@ name is labelled, `b` the same as bytes, and `v` the labelled part alone.
 |---|---|
 | kept exactly | labelled is what changes when the labelled data changes, and nothing else |
 | kept whole | everything that changes is labelled, and more: the labels cover the whole result or the whole field |
-| lost (known values) | the result has no label, but the value stands in it as it was: the known-values net finds it at a sink |
-| **lost** | the result has no label and does not show the value: nothing finds it |
+| lost (known values) | no label, but the value stands in the result as it was: the known-values net finds it |
+| **lost** | no label, and the result does not show the value: nothing finds it |
 | refused | the consumer raises an error that it does not raise for plain data |
 | not applicable | the result says nothing about the value |
 
@@ -142,6 +142,9 @@ make them sinks, or sources.
 
 {count} consumers: {sums}.
 """
+
+
+_COLUMNS = "| consumer | with `install()` | in a rewritten package | only on |\n|---|---|---|---|"
 
 
 def page() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,10 +78,12 @@ def consumers(modules: frozenset[str]) -> list[str] | None:
 def exists(name: str, modules: frozenset[str]) -> bool:
     """Tell whether this Python has it."""
     module = max((known for known in modules if name.startswith(f"{known}.")), key=len)
-    try:
-        value: object = importlib.import_module(module)
-    except ImportError:
-        return False
-    for step in name[len(module) + 1 :].split("."):
-        value = getattr(value, step, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Some names are deprecated, and say so when they are asked for.
+        try:
+            value: object = importlib.import_module(module)
+        except ImportError:
+            return False
+        for step in name[len(module) + 1 :].split("."):
+            value = getattr(value, step, None)
     return value is not None
