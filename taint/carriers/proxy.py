@@ -137,7 +137,7 @@ def is_carrier(value: object) -> bool:
 
 def labels_of_carrier(value: object) -> Labels:
     """Give the labels that a value carries itself."""
-    if type(value) is TaintedProxy:
+    if isinstance(value, TaintedProxy):
         labels: Labels = value._self_labels
         return labels
     return flat(coverage_of(value))
@@ -145,7 +145,7 @@ def labels_of_carrier(value: object) -> Labels:
 
 def unwrapped(value: Any) -> Any:
     """Give what a proxy holds; anything else as it is."""
-    return value.__wrapped__ if type(value) is TaintedProxy else value
+    return value.__wrapped__ if isinstance(value, TaintedProxy) else value
 
 
 def carry(value: Any, labels: Labels) -> Any:
@@ -164,7 +164,7 @@ def carry(value: Any, labels: Labels) -> Any:
         result = value
     elif isinstance(value, TaintedStr | TaintedBytes):
         result = add_labels(value, labels)
-    elif kind is TaintedProxy:
+    elif isinstance(value, TaintedProxy):
         own = value._self_labels
         result = value if own >= labels else TaintedProxy(value.__wrapped__, own | labels)
     elif isinstance(value, STRING_LIKE):

@@ -197,4 +197,4 @@ def _plain_leaf(leaf: Any) -> Any:
         return str.__str__(leaf)
     if isinstance(leaf, TaintedBytes):
         return bytes.__getitem__(leaf, slice(None))
-    return leaf.__wrapped__ if type(leaf) is TaintedProxy else leaf
+    return leaf.__wrapped__ if isinstance(leaf, TaintedProxy) else leaf

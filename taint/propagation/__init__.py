@@ -1,12 +1,52 @@
-"""Operations that a carrier cannot see: library functions, wrapped while `install()` holds."""
+"""Operations that a carrier cannot see: library functions, wrapped while `install()` holds.
+
+A module of the standard library is wrapped when it is imported, or at once where it already is, so
+that `install()` imports nothing that the program does not use.
+"""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import wrapt
+
 from taint.modes import Mode, current_mode
-from taint.propagation import hashing
 from taint.propagation.patches import apply_patches, revert_patches
 
-__all__ = ["install", "uninstall"]
+__all__ = ["GROUPS", "install", "uninstall"]
+
+GROUPS: dict[str, str] = {
+    **dict.fromkeys(("re", "fnmatch"), "regex"),
+    **dict.fromkeys(("json.decoder", "json.encoder"), "jsontext"),
+    **dict.fromkeys(("hashlib", "hmac", "secrets"), "hashing"),
+    **dict.fromkeys(("base64", "binascii", "quopri", "codecs", "struct", "marshal", "pickle"), "encodings"),
+    **dict.fromkeys(("zlib", "gzip", "bz2", "lzma"), "compression"),
+    **dict.fromkeys(("urllib.parse", "html", "html.parser", "http.cookies"), "urls"),
+    **dict.fromkeys(("string", "textwrap", "unicodedata", "shlex", "pprint", "reprlib", "ast", "locale"), "texts"),
+    **dict.fromkeys(("difflib", "stringprep"), "texts"),
+    **dict.fromkeys(("io", "csv", "configparser"), "streams"),
+    **dict.fromkeys(("posixpath", "ntpath", "glob", "pathlib", "sys", "subprocess"), "paths"),
+    **dict.fromkeys(("uuid", "ipaddress"), "identifiers"),
+    **dict.fromkeys(("xml.etree.ElementTree", "xml.sax.saxutils", "xml.dom.minidom", "plistlib"), "documents"),
+    **dict.fromkeys(("email.message", "email.header", "email.utils", "email.quoprimime"), "mail"),
+    **dict.fromkeys(("email.base64mime", "email", "email.mime.text"), "mail"),
+    **dict.fromkeys(("logging",), "records"),
+}
+"""A module of the standard library -> the module here that knows what to wrap in it."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What a module that is imported later has to know."""
+
+    is_installed: bool = False
+
+
+_watched: set[str] = set()
+_state = _State()
 
 
 def install() -> None:
@@ -16,10 +56,31 @@ def install() -> None:
     imported before (`from hashlib import sha256`) stays native. Calling it again changes nothing;
     in mode `off` it does nothing.
     """
-    if current_mode() is not Mode.OFF:
-        apply_patches(hashing.patches())
+    if current_mode() is Mode.OFF:
+        return
+    _state.is_installed = True
+    for name in GROUPS:
+        module = sys.modules.get(name)
+        if module is not None:
+            _wrap(module)
+        elif name not in _watched:
+            _watched.add(name)
+            wrapt.register_post_import_hook(_wrap, name)
 
 
 def uninstall() -> None:
     """Put every original back, the identical object."""
+    _state.is_installed = False
     revert_patches()
+
+
+def _wrap(module: ModuleType) -> None:
+    if not _state.is_installed:
+        return
+    group = GROUPS[module.__name__]
+    patches = getattr(importlib.import_module(f"{__name__}.{group}"), "patches", None)
+    if patches is None:
+        return  # The group itself has just imported this module, and is dealt with when it is ready.
+    for name, own in GROUPS.items():
+        if own == group and name in sys.modules:
+            apply_patches(patches(sys.modules[name]))

@@ -8,14 +8,15 @@ nothing labelled has gone in yet: `h = sha256(salt); h.update(phone)`.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
+from taint.carriers import observation
 from taint.carriers.proxy import TaintedProxy, carry, unwrapped
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, patches_in
 
 __all__ = ["patches"]
 
@@ -35,16 +36,26 @@ def _hash_object(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, .
     return TaintedProxy(_call(wrapped, args, kwargs), _labels(args, kwargs))
 
 
+def _file_digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    content = getattr(args[0], "getvalue", None) if args else None
+    labels = labels_of(content()) if content is not None else NO_LABELS
+    return TaintedProxy(wrapped(*args, **kwargs), labels)
+
+
+def _compared(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if observation.active:
+        observation.observe(_labels(args, kwargs), "compare_digest")
+    return _call(wrapped, args, kwargs)
+
+
 def _digest(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return carry(_call(wrapped, args, kwargs), _labels(args, kwargs))
 
 
-def patches() -> Iterator[Patch]:
-    """Give what there is to wrap in this Python."""
-    for name in sorted(hashlib.algorithms_available | {"new", "file_digest"}):
-        if hasattr(hashlib, name):
-            yield Patch(hashlib, name, _hash_object)
-    yield Patch(hmac, "new", _hash_object)
-    for owner, name in ((hmac, "digest"), (hashlib, "pbkdf2_hmac"), (hashlib, "scrypt")):
-        if hasattr(owner, name):
-            yield Patch(owner, name, _digest)
+def patches(module: ModuleType) -> Iterator[Patch]:
+    """Give what there is to wrap in `hashlib` or `hmac`."""
+    if module.__name__ in ("hmac", "secrets"):
+        return patches_in(module, {"new": _hash_object, "digest": _digest, "compare_digest": _compared})
+    objects = dict.fromkeys((*sorted(hashlib.algorithms_available), "new"), _hash_object)
+    objects["file_digest"] = _file_digest
+    return patches_in(module, objects | dict.fromkeys(("pbkdf2_hmac", "scrypt"), _digest))

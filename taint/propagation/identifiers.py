@@ -1,0 +1,92 @@
+"""`uuid` and `ipaddress`: an identifier that is made from a labelled text, and its way back to text.
+
+The classes stay the identical ones, and so do their objects: drivers and C code ask for them. Their
+one number is given as an `int` that remembers labels, and what turns it into text or bytes gives
+them on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, Self
+
+from taint.labels import NO_LABELS, Labels
+from taint.propagation.follow import carry_texts, exact, labels_in_call
+from taint.propagation.patches import Patch, Wrapper, patches_in
+
+__all__ = ["patches"]
+
+
+class _LabelledInt(int):
+    """The number inside an identifier, with labels; everywhere else it is an `int`."""
+
+    labels: Labels
+
+    @classmethod
+    def make(cls, value: int, labels: Labels) -> Self:
+        number = cls(value)
+        number.labels = labels
+        return number
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        return _LabelledInt.make, (int(self), self.labels)
+
+
+def _slot_of(identifier: Any) -> str:
+    return "int" if hasattr(type(identifier), "int") else "_ip"
+
+
+def _made(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    labels = labels_in_call(args, kwargs)
+    wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
+    if labels:
+        slot = _slot_of(identifier)
+        object.__setattr__(identifier, slot, _LabelledInt.make(getattr(identifier, slot), labels))
+
+
+def _from_name(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `uuid3` and `uuid5`, which hash the name."""
+    identifier = wrapped(*args, **kwargs)
+    labels = labels_in_call(args, kwargs)
+    if labels:
+        object.__setattr__(identifier, "int", _LabelledInt.make(identifier.int, labels))
+    return identifier
+
+
+def _shown(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if identifier is None:  # The getter of a property is called as a function.
+        identifier = args[0]
+    number = getattr(identifier, _slot_of(identifier), None)
+    return carry_texts(wrapped(*args, **kwargs), number.labels if type(number) is _LabelledInt else NO_LABELS)
+
+
+_UUID = ("hex", "urn", "bytes", "bytes_le", "__str__", "__repr__")
+_INTERFACES = ("_BaseV4", "_BaseV6", "IPv4Interface", "IPv6Interface")
+_ADDRESS = (
+    "with_prefixlen",
+    "__str__",
+    "__repr__",
+    "packed",
+    "reverse_pointer",
+    "exploded",
+    "compressed",
+    "__format__",
+)
+_WRAPPERS: dict[str, dict[str, Wrapper]] = {
+    "uuid": {"UUID.__init__": _made, **{f"UUID.{name}": _shown for name in _UUID}}
+    | dict.fromkeys(("uuid3", "uuid5"), _from_name),
+    "ipaddress": {
+        **{f"{kind}.__init__": _made for kind in ("IPv4Address", "IPv6Address")},
+        **{
+            f"{kind}.{name}": _shown
+            for kind in ("IPv4Address", "IPv6Address", "_IPAddressBase", "_BaseAddress", *_INTERFACES)
+            for name in _ADDRESS
+        },
+    },
+}
+
+
+def patches(module: ModuleType) -> Iterator[Patch]:
+    """Give what there is to wrap in `uuid` or `ipaddress`."""
+    return patches_in(module, _WRAPPERS[module.__name__])

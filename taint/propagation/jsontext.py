@@ -1,0 +1,251 @@
+"""`json`: a document knows which part of it was labelled, and loading it labels the same leaves.
+
+Only three methods are wrapped, so that the classes stay the identical ones and subclasses work:
+`JSONEncoder.encode` and `.iterencode`, `JSONDecoder.raw_decode`. Where nothing is labelled the C
+encoder and the C scanner do the work. Where something is, json's own Python encoder and scanner do,
+with a function for strings that keeps labels; `default`, `object_hook` and their kin are called as
+often and in the same order.
+
+A number is plain after loading, since database drivers refuse a proxy of one, unless exactly its
+digits are labelled: then somebody labelled that number.
+"""
+
+from __future__ import annotations
+
+import json.decoder
+import json.encoder
+import json.scanner
+import types
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+from typing import Any
+
+from taint.carriers.coverage import cut
+from taint.carriers.operations import coverage_of
+from taint.carriers.proxy import TaintedProxy, labels_of_carrier
+from taint.carriers.text import TaintedStr, carry_text, join_pieces
+from taint.carriers.values import labels_of
+from taint.guard import report_internal_error
+from taint.labels import Labels
+from taint.propagation.follow import carry_texts, covered, exact, is_plain, piecewise
+from taint.propagation.losses import count_loss
+from taint.propagation.patches import Patch, patches_in
+from taint.propagation.regex import TaintedPattern
+
+__all__ = ["patches"]
+
+_Chunks = Iterable[str]
+_FAST = (json.encoder.c_make_encoder, json.scanner.c_make_scanner)  # type: ignore[attr-defined]  # Not in typeshed.
+
+
+def _quoted(encoder: Any) -> Callable[[str], str]:
+    """Give the function that writes a string of the document: labels stay between the quotes."""
+    native = json.encoder.encode_basestring_ascii if encoder.ensure_ascii else json.encoder.encode_basestring
+
+    def quoted(text: str) -> str:
+        value: str = native(exact(text))
+        if type(text) is not TaintedStr:
+            return value
+        inside: str = piecewise(value[1:-1], lambda piece: native(piece)[1:-1], text)
+        return '"' + inside + '"'
+
+    return quoted
+
+
+def _number(encoder: Any) -> Callable[[Any], str]:
+    """Give the function that writes a number, as the native one does."""
+    native = json.encoder.JSONEncoder(allow_nan=encoder.allow_nan)
+
+    def number(value: Any) -> str:
+        return carry_text(native.encode(exact(value)), labels_of_carrier(value))
+
+    return number
+
+
+def _encode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = args[0] if args else kwargs.get("o")
+    if type(value) is TaintedStr:
+        return _quoted(encoder)(value)
+    if len(args) != 1 or isinstance(value, str):
+        return wrapped(*args, **kwargs)
+    chunks = encoder.iterencode(value, _one_shot=True)
+    if not isinstance(chunks, list | tuple):
+        chunks = list(chunks)
+    return join_pieces(list(chunks)) if any(type(chunk) is TaintedStr for chunk in chunks) else "".join(chunks)
+
+
+def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Chunks:
+    chunks: _Chunks
+    if not args:
+        return wrapped(*args, **kwargs)  # type: ignore[no-any-return]  # The native chunks.
+    value = args[0]
+    has_default = "default" in vars(encoder) or type(encoder).default is not json.encoder.JSONEncoder.default
+    if is_plain(value) and not has_default:
+        chunks = wrapped(*args, **kwargs)
+        return chunks
+    if not labels_of(value):
+        if not has_default:
+            chunks = wrapped(*args, **kwargs)
+            return chunks
+        if (kwargs.get("_one_shot") or args[1:2] == (True,)) and _FAST[0] is not None and encoder.indent is None:
+            return _with_default(encoder, value)
+    return _in_python(encoder, value, encoder.default, one_shot=bool(kwargs.get("_one_shot")))
+
+
+def _with_default(encoder: Any, value: Any) -> _Chunks:
+    """Encode in C; where `default` turns out to give labelled values, again in Python with the same answers."""
+    answers: dict[int, tuple[Any, Any]] = {}
+
+    def default(leaf: Any) -> Any:
+        answer = encoder.default(leaf)
+        answers[id(leaf)] = (leaf, answer)  # The leaf too: an id is only good while its object lives.
+        return answer
+
+    native: Any = _FAST[0]
+    chunks: _Chunks = native(
+        {} if encoder.check_circular else None,
+        default,
+        json.encoder.encode_basestring_ascii if encoder.ensure_ascii else json.encoder.encode_basestring,
+        None,
+        encoder.key_separator,
+        encoder.item_separator,
+        encoder.sort_keys,
+        encoder.skipkeys,
+        encoder.allow_nan,
+    )(value, 0)
+    if not any(labels_of(answer) for _, answer in answers.values()):
+        return chunks
+    return _in_python(encoder, value, lambda leaf: answers[id(leaf)][1], one_shot=True)
+
+
+def _in_python(encoder: Any, value: Any, default: Callable[[Any], Any], *, one_shot: bool) -> Iterator[str]:
+    """Encode with json's own Python encoder. Labels: on the chunks that labelled values become."""
+    indent = encoder.indent
+    if indent is not None and not isinstance(indent, str):
+        indent = " " * indent
+    number = _number(encoder)
+    make: Any = json.encoder._make_iterencode  # type: ignore[attr-defined]  # noqa: SLF001  # The one Python encoder.
+    chunks: Iterator[str] = make(
+        {} if encoder.check_circular else None,
+        default,
+        _quoted(encoder),
+        indent,
+        number,
+        encoder.key_separator,
+        encoder.item_separator,
+        encoder.sort_keys,
+        encoder.skipkeys,
+        one_shot,
+        _intstr=number,
+    )(value, 0)
+    return chunks
+
+
+class _Memo(dict[str, str]):
+    """Keys of a document are not shared: equal keys may have different labels."""
+
+    def setdefault(self, _key: str, default: str = "", /) -> str:
+        return default
+
+
+class _Numbers:
+    """Finds numbers as json's scanner does, and says whether exactly the digits of the last one are labelled."""
+
+    def __init__(self, text: TaintedStr) -> None:
+        self._text = text
+        self._pattern = TaintedPattern(json.scanner.NUMBER_RE)
+        self.is_labelled_alone = False
+
+    def match(self, _plain: str, at: int) -> Any:
+        found = self._pattern.match(self._text, at)
+        if found is not None:
+            start, stop = found.span()
+            around = (self._text[max(start - 1, 0) : start], self._text[stop : stop + 1])
+            own = coverage_of(found.group())
+            self.is_labelled_alone = type(own) is Labels and not any(type(one) is TaintedStr for one in around)
+        return found
+
+    def parser(self, native: Callable[[str], Any]) -> Callable[[str], Any]:
+        """Give a `parse_int` or `parse_float` that labels a number which was labelled by itself."""
+
+        def parse(text: str) -> Any:
+            value = native(text)
+            if type(text) is not TaintedStr or type(value) not in (int, float):
+                return value
+            if self.is_labelled_alone:
+                return TaintedProxy(value, labels_of(text))
+            count_loss("json.loads of a number")
+            return value
+
+        return parse
+
+
+def _with_globals(function: Any, **names: Any) -> Callable[..., Any]:
+    """Give json's own function, seeing other globals."""
+    return types.FunctionType(
+        function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__
+    )
+
+
+def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, int]]:
+    """Make json's Python scanner with a parser of strings that keeps the labels of the text."""
+    native = json.decoder.scanstring  # type: ignore[attr-defined]  # Not in typeshed.
+    coverage = text._coverage  # noqa: SLF001  # Read once for a document, not once for a leaf.
+
+    def string(plain: str, begin: int, strict: bool = True) -> tuple[str, int]:  # noqa: FBT001, FBT002  # As json's.
+        value, end = native(plain, begin, strict)
+        own = coverage if type(coverage) is Labels else cut(coverage, begin, end - 1)
+        if own is not None and type(own) is not Labels:
+            value = piecewise(value, lambda piece: native(f'"{piece}"', 1, strict)[0], text[begin : end - 1])
+            return value, end
+        return covered(value, own), end
+
+    numbers = _Numbers(text)
+    context = types.SimpleNamespace(
+        strict=decoder.strict,
+        object_hook=decoder.object_hook,
+        object_pairs_hook=decoder.object_pairs_hook,
+        parse_constant=decoder.parse_constant,
+        parse_float=numbers.parser(decoder.parse_float),
+        parse_int=numbers.parser(decoder.parse_int),
+        parse_string=string,
+        parse_array=decoder.parse_array,
+        parse_object=_with_globals(json.decoder.JSONObject, scanstring=string),  # type: ignore[attr-defined]  # As above.
+        memo=_Memo(),
+    )
+    make: Any = _with_globals(json.scanner.py_make_scanner, NUMBER_RE=numbers)  # type: ignore[attr-defined]  # As above.
+    scan: Callable[[str, int], tuple[Any, int]] = make(context)
+    return scan
+
+
+def _raw_decode(wrapped: Callable[..., Any], decoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    text = args[0] if args else kwargs.get("s")
+    if type(text) is not TaintedStr:
+        return wrapped(*args, **kwargs)
+    at = args[1] if len(args) > 1 else kwargs.get("idx", 0)
+    scan = None
+    is_native = (
+        type(decoder.scan_once) is _FAST[1]
+        and decoder.parse_object is json.decoder.JSONObject  # type: ignore[attr-defined]  # Not in typeshed.
+        and decoder.parse_string is json.decoder.scanstring  # type: ignore[attr-defined]  # As above.
+    )
+    if is_native:
+        try:
+            scan = _scanner(decoder, text)
+        except Exception as error:  # noqa: BLE001  # A json module that is not as expected: labels on all.
+            report_internal_error("preparing to read json", error)
+    if scan is None:
+        value, end = wrapped(exact(text), at)
+        return carry_texts(value, labels_of(text)), end
+    try:
+        value, end = scan(exact(text), at)
+    except StopIteration as stop:
+        raise json.decoder.JSONDecodeError("Expecting value", text, stop.value) from None
+    return value, end
+
+
+def patches(module: ModuleType) -> Iterator[Patch]:
+    """Give what there is to wrap in `json.encoder` or `json.decoder`."""
+    if module.__name__ == "json.decoder":
+        return patches_in(module, {"JSONDecoder.raw_decode": _raw_decode})
+    return patches_in(module, {"JSONEncoder.encode": _encode, "JSONEncoder.iterencode": _iterencode})

@@ -1,0 +1,275 @@
+"""The standard library under `install()`: exact ranges, native values, and everything put back."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import csv
+import html
+import io
+import json
+import pickle
+import re
+import shlex
+import sys
+import urllib.parse
+import xml.sax.saxutils
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import taint
+from taint.propagation import GROUPS, losses
+from taint.propagation.patches import _applied
+
+PHONE: Any = taint.label("0100", purpose="security.mfa", source="test")
+MIXED: Any = "a " + PHONE + " b"
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> Iterator[None]:
+    taint.install()
+    yield
+    taint.uninstall()
+
+
+def marked(value: Any) -> Any:
+    """Show a value with its labelled parts in angle quotes."""
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if isinstance(value, str):
+        text = str.__str__(value)
+        for start, stop, _ in reversed(taint.ranges_of(value)):
+            text = f"{text[:start]}«{text[start:stop]}»{text[stop:]}"
+        return text
+    if isinstance(value, dict):
+        return {marked(key): marked(item) for key, item in value.items()}
+    return [marked(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _csv_line(row: list[Any]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream).writerow(row)
+    return stream.getvalue()
+
+
+SPECIAL: Any = "x<" + taint.label('é"&', purpose="security.mfa") + ">"
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (lambda: urllib.parse.quote(SPECIAL), "x%3C«%C3%A9%22%26»%3E"),
+        (lambda: urllib.parse.unquote(urllib.parse.quote(SPECIAL)), 'x<«é"&»>'),
+        (lambda: html.escape(SPECIAL), "x&lt;«é&quot;&amp;»&gt;"),
+        (lambda: shlex.quote("x " + taint.label("a'b", purpose="a.b")), """'x «a'"'"'b»'"""),
+        (lambda: xml.sax.saxutils.escape(SPECIAL), 'x&lt;«é"&amp;»&gt;'),
+        (lambda: _csv_line(["x", SPECIAL]), 'x,"x<«é""&»>"\r\n'),
+        (lambda: html.unescape(html.escape(SPECIAL)), 'x<«é"&»>'),
+        (lambda: json.dumps([SPECIAL]), '["x<«\\u00e9\\"&»>"]'),
+        (lambda: json.dumps({SPECIAL: 1}, ensure_ascii=False, indent=1), '{\n "x<«é\\"&»>": 1\n}'),
+        (lambda: json.loads(json.dumps({SPECIAL: [SPECIAL, "x"]})), {'x<«é"&»>': ['x<«é"&»>', "x"]}),
+        (lambda: base64.b64encode(b"abc" + PHONE.encode() + b"\xff\xff"), "YWJj«MDEwMP//»"),
+        (lambda: re.sub(r"(\w) ", r"[\1]\n", MIXED), "[a]\n«010»[«0»]\nb"),
+        (lambda: re.sub("[ab]", PHONE, "a-b"), "«0100»-«0100»"),
+        (lambda: re.split("(0)", MIXED), ["a ", "«0»", "«1»", "«0»", "", "«0»", " b"]),
+        (lambda: re.match("(?P<x>z)?(a) (0+)", MIXED).groups("-"), ["-", "a", "«0»"]),  # type: ignore[union-attr]
+        (lambda: io.StringIO(MIXED).read(4), "a «01»"),
+        (lambda: next(csv.reader(['1,"' + MIXED + '"'])), ["1", "a «0100» b"]),
+    ],
+)
+def test_ranges_are_where_the_labelled_data_went(run: Callable[[], Any], expected: Any) -> None:
+    """Escapes, codes and groups that stand for labelled characters are labelled, and nothing beside them."""
+    assert marked(run()) == expected
+
+
+def test_a_stream_is_labelled_where_it_was_written() -> None:
+    """Writing over a labelled part takes its label away; what is behind it stays."""
+    stream = io.StringIO()
+    stream.write("ab" + PHONE + PHONE)
+    stream.seek(3)
+    stream.write("zz")
+    assert marked(stream.getvalue()) == "ab«0»zz«00100»"
+    stream.truncate(4)
+    assert marked(stream.getvalue()) == "ab«0»z"
+
+
+def test_a_function_given_to_sub_sees_a_labelled_match_once_for_each() -> None:
+    """It is called as often as natively, with a match that is one for isinstance."""
+    seen: list[Any] = []
+
+    def replace(match: re.Match[str]) -> str:
+        assert isinstance(match, re.Match)
+        seen.append(marked(match[0]))
+        return match[0].upper()
+
+    assert marked(re.sub("a|0+|b", replace, MIXED)) == "A «0100» B"
+    assert seen == ["a", "«0»", "«00»", "b"]
+
+
+def test_finditer_is_lazy() -> None:
+    """Nothing is searched before it is asked for."""
+    found = re.finditer("a|(?:0)", MIXED)
+    assert next(iter(found)).start() == 0
+    assert not isinstance(found, list)
+
+
+def test_default_is_asked_once_and_its_answer_keeps_labels() -> None:
+    """`default` runs as often as natively, also where its answers bring the labels."""
+    asked: list[object] = []
+
+    def default(value: object) -> Any:
+        asked.append(value)
+        return MIXED
+
+    assert marked(json.dumps([object(), 1], default=default)) == '["a «0100» b", 1]'
+    assert len(asked) == 1
+
+
+def test_equal_keys_keep_their_own_labels() -> None:
+    """Json shares equal keys of a document; a labelled one is not shared with a plain one."""
+    first, second = json.loads('[{"0100": 1}, {"' + PHONE + '": 2}]')
+    assert marked([first, second]) == [{"0100": 1}, {"«0100»": 2}]
+
+
+def test_a_cache_gives_no_labels_to_an_equal_plain_text() -> None:
+    """`urlsplit` and `re` remember texts; labels must not come out of their caches."""
+    labelled = "https://b.io/" + PHONE
+    assert marked(urllib.parse.urlsplit(labelled).path) == "/«0100»"
+    assert marked(urllib.parse.urlsplit(taint.plain(labelled)).path) == "/0100"
+    assert marked(urllib.parse.urlsplit(labelled).path) == "/«0100»"
+    assert marked(re.compile(PHONE).pattern) == "«0100»"
+    assert marked(re.compile("0100").pattern) == "0100"
+
+
+class UserError(Exception):
+    """What a user's function raises."""
+
+
+def _fail(*_args: object, **_kwargs: object) -> str:
+    raise UserError
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: re.sub("0", _fail, MIXED),
+        lambda: json.dumps([MIXED, object()], default=_fail),
+        lambda: json.loads('{"a": "' + MIXED + '"}', object_hook=_fail),
+        lambda: urllib.parse.urlencode({"a": MIXED}, quote_via=_fail),
+    ],
+)
+def test_an_error_of_the_user_passes_untouched(run: Callable[[], object]) -> None:
+    """It is not caught, not wrapped and not reported as ours."""
+    with pytest.raises(UserError):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("native", "labelled"),
+    [
+        (lambda: json.loads('{"a": x0100}'), lambda: json.loads('{"a": x' + PHONE + "}")),
+        (lambda: re.match("(", "0100"), lambda: re.match("(", PHONE)),
+        (lambda: base64.b64decode("010"), lambda: base64.b64decode(PHONE[:3])),
+        (lambda: json.dumps(["0100", object]), lambda: json.dumps([PHONE, object])),
+    ],
+)
+def test_errors_are_the_native_ones(native: Callable[[], object], labelled: Callable[[], object]) -> None:
+    """Class and message are the same as for plain text."""
+    with pytest.raises(Exception) as expected:  # noqa: PT011  # Whatever it is: the other has to be the same.
+        native()
+    with pytest.raises(expected.type) as seen:
+        labelled()
+    assert str(seen.value) == str(expected.value)
+
+
+def test_a_rule_that_fails_costs_positions_only(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """An error of ours gives the native value, labelled as a whole, and is reported."""
+    monkeypatch.setattr("taint.propagation.follow.segments", _fail)
+    monkeypatch.setattr("taint.guard._reported", set())
+    assert marked(urllib.parse.quote(MIXED)) == "«a%200100%20b»"
+    assert "following quote" in caplog.text
+    assert "0100" not in caplog.text
+
+
+@pytest.mark.parametrize("function", [json.dumps, urllib.parse.quote, base64.b64encode, re.sub])
+def test_a_wrapped_function_is_pickled_and_copied_as_itself(function: Any) -> None:
+    """So that it can be sent to another process, or stand in a configuration that is copied."""
+    owner = sys.modules[function.__module__]
+    wrapped = getattr(owner, function.__name__)
+    assert pickle.loads(pickle.dumps(wrapped)) is wrapped  # noqa: S301  # Our own pickle.
+    assert copy.deepcopy({"f": wrapped})["f"] is wrapped
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_are_the_native_ones(protocol: int) -> None:
+    """Pickle writes `codecs.encode` into old pickles of bytes: the native one, and nothing of ours."""
+    made = pickle.dumps([b"plain", "text", json.dumps], protocol)
+    taint.uninstall()
+    assert made == pickle.dumps([b"plain", "text", json.dumps], protocol)
+
+
+def test_stream_classes_are_classes() -> None:
+    """`io.StringIO` serves as a base class, a class attribute, in `match` and for streams made before."""
+
+    class Own(io.StringIO):
+        kind = io.BytesIO
+
+    taint.uninstall()
+    before = io.StringIO()
+    taint.install()
+    assert isinstance(before, io.StringIO)
+    assert isinstance(Own("x"), io.StringIO)
+    assert Own("x").kind(b"y").read() == b"y"
+    assert not isinstance(io.BytesIO(), io.StringIO)
+    match Own("x"):
+        case io.StringIO():
+            pass
+        case _:
+            pytest.fail("a pattern did not match")
+
+
+def test_a_loss_is_counted_by_its_consumer() -> None:
+    """What is lost can be asked for; the plain twin counts nothing."""
+    losses.reset()
+    io.BytesIO(b"plain").getbuffer()
+    assert losses.counts() == {}
+    io.BytesIO(PHONE.encode()).getbuffer()
+    assert losses.counts() == {"io.BytesIO.getbuffer": 1}
+
+
+def test_everything_is_put_back() -> None:
+    """After `uninstall` every name holds the identical object that it held before `install`."""
+    taint.uninstall()
+    before = {
+        (name, attribute): value for name in GROUPS if name in sys.modules for attribute, value in _names_in(name)
+    }
+    taint.install()
+    changed = [(applied.patch.owner, applied.patch.name) for applied in _applied]
+    assert len(changed) > 100
+    taint.uninstall()
+    for name in {name for name, _ in before}:
+        for attribute, value in _names_in(name):
+            assert value is before[name, attribute], f"{name}.{attribute}"
+
+
+def _names_in(name: str) -> Iterator[tuple[str, object]]:
+    for attribute, value in vars(sys.modules[name]).items():
+        yield attribute, value
+        if isinstance(value, type) and value.__module__.partition(".")[0] == name.partition(".")[0]:
+            for own, item in vars(value).items():
+                if not own.startswith("_abc"):
+                    yield f"{attribute}.{own}", item
+
+
+def test_plain_arguments_give_plain_results() -> None:
+    """The safe twin of all of this: nothing labelled goes in, nothing labelled comes out."""
+    for run in (
+        lambda: json.loads(json.dumps({"a": ["0100"]})),
+        lambda: re.findall("0", "0100"),
+        lambda: urllib.parse.urlencode({"a": "0100"}),
+        lambda: list(csv.reader(["0100,1"])),
+        lambda: io.StringIO("0100").read(),
+    ):
+        assert not taint.labels_of(run())
