@@ -1,0 +1,282 @@
+"""What rewritten expressions call. Each does what stood there before, and keeps the labels.
+
+The value, and every exception, is the native one. Where nothing is labelled each function costs one
+call and a test of each operand's type; a method is given back as it is, so that it is called from the
+user's own frame. An internal error gives the native result and is reported once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import types
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from taint.carriers import observation
+from taint.carriers.formatting import format_pieces, percent_pieces
+from taint.carriers.operations import labels_in
+from taint.carriers.proxy import carry, is_carrier, labels_of_carrier, unwrapped
+from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces
+from taint.carriers.values import labels_of
+from taint.guard import report_internal_error
+from taint.labels import NO_LABELS, Labels
+
+__all__ = [
+    "contains",
+    "converted",
+    "escaped",
+    "formatted",
+    "joined",
+    "method",
+    "observation",
+    "percent",
+    "shown",
+    "texts",
+    "type_of",
+]
+
+type_of = type
+texts = frozenset((str, bytes))
+
+_TEXT_CARRIERS = (TaintedStr, TaintedBytes)
+_CLEAN = frozenset((str, bytes, int, float, bool, complex, type(None)))
+"""Exact types whose text holds nothing but the value itself."""
+
+_CONTAINERS = frozenset(
+    (list, tuple, dict, set, frozenset, deque, OrderedDict, defaultdict, types.MappingProxyType, types.SimpleNamespace)
+)
+"""What shows its contents in C code."""
+
+_NATIVE_METHODS = frozenset((type("".join), type(re.compile("").match)))
+"""Two types: a C method that is told its defining class is of a subtype, which has no name in `types`."""
+
+_OWN_FILES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120  # Compared with co_filename.
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Tell whether an error comes from this library or from C code that it called, and not from a user's function."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code.co_filename.startswith(_OWN_FILES)
+
+
+def _native_after(error: Exception, doing: str, native: Callable[[], Any]) -> Any:
+    """Decide on an error in an operation done in pieces: the native operation raises its own, or gives the result."""
+    if not _is_ours(error):
+        raise error
+    result = native()
+    report_internal_error(doing, error)
+    return result
+
+
+# Joining
+
+
+def joined(separator: Any, items: Any, /) -> Any:
+    """Do `separator.join(items)` for an exact `str` or `bytes`. Labels: of each item, at its place."""
+    kind = type(items)
+    if kind is not list and kind is not tuple:
+        if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
+            return separator.join(items)
+        items = list(items)
+    value = separator.join(items)
+    kinds = set(map(type, items))
+    if TaintedStr in kinds or TaintedBytes in kinds:
+        try:
+            labelled = _carrier_of(separator).join(items)
+        except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
+            report_internal_error("joining", error)
+        else:
+            return labelled
+    return value
+
+
+def _carrier_of(value: Any) -> Any:
+    """Give a text as a carrier without labels, whose methods ask their arguments."""
+    return TaintedStr(value) if type(value) is str else TaintedBytes(value)
+
+
+# Formatting
+
+
+def percent(template: Any, args: Any, /) -> Any:
+    """Do `template % args`. Labels: of each argument, where it stands."""
+    kind = type(template)
+    if kind is not str and kind is not bytes:
+        return template % args
+    if type(args) is tuple:
+        for arg in args:
+            if type(arg) not in _CLEAN:
+                break
+        else:
+            return template % args
+    elif type(args) in _CLEAN:
+        return template % args
+    try:
+        pieces = percent_pieces(template, args)
+        if pieces is not None:
+            return join_pieces(pieces) if pieces else template % args
+    except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
+        return _native_after(error, "formatting with %", lambda: template % args)
+    return template % args
+
+
+def formatted(template: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Do `template.format(...)` for an exact `str`. Labels: of each field, where it stands."""
+    for arg in args:
+        if type(arg) not in _CLEAN:
+            break
+    else:
+        for arg in kwargs.values():
+            if type(arg) not in _CLEAN:
+                break
+        else:
+            return template.format(*args, **kwargs)
+    try:
+        return join_pieces(format_pieces(template, args, kwargs))
+    except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
+        return _native_after(error, "formatting", lambda: template.format(*args, **kwargs))
+
+
+def _formatted_map(template: str, mapping: Mapping[str, Any], /) -> str:
+    try:
+        return join_pieces(format_pieces(template, None, mapping))
+    except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
+        result: str = _native_after(error, "formatting", lambda: template.format_map(mapping))
+        return result
+
+
+# Showing and converting
+
+
+class _Shown:
+    """Stands for a value while C code asks for its text: gives it once, labelled."""
+
+    __slots__ = ("as_text", "labels", "value")
+
+    def __init__(self, as_text: Callable[[Any], str], value: Any, labels: Labels) -> None:
+        self.as_text, self.value, self.labels = as_text, value, labels
+
+    def __str__(self) -> str:
+        text: str = carry(self.as_text(self.value), self.labels)
+        return text
+
+    __repr__ = __str__
+
+
+def shown(function: Any, value: Any, /) -> Any:
+    """Give what `str`, `repr` or `ascii` is to be called with. Labels: of all in a container, on its whole text."""
+    if type(value) in _CONTAINERS and (function is str or function is repr or function is ascii):
+        labels = _labels_inside(value)
+        return _Shown(function, value, labels) if labels else value
+    return escaped(value) if function is ascii else value
+
+
+def escaped(value: Any, /) -> Any:
+    """Give what `ascii` is to be called with. Labels: on all of the text."""
+    if type(value) in _CONTAINERS or is_carrier(value):
+        labels = _labels_inside(value)
+        return _Shown(ascii, value, labels) if labels else value
+    return value
+
+
+def _labels_inside(value: Any) -> Labels:
+    try:
+        return labels_of(value)
+    except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
+        report_internal_error("looking into a container", error)
+        return NO_LABELS
+
+
+def converted(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Do `str(data, encoding)` and `bytes(text, encoding)`. Labels: character for character."""
+    value: Any = args[0] if args else None
+    if (function is str and type(value) is TaintedBytes) or (function is bytes and type(value) is TaintedStr):
+        result = function(*args, **kwargs)
+        try:
+            return (value.decode if function is str else value.encode)(*args[1:], **kwargs)
+        except Exception as error:  # noqa: BLE001  # The native conversion was right, so that this one is at fault.
+            report_internal_error("converting between text and bytes", error)
+            return result
+    return function(*args, **kwargs)
+
+
+# Containment
+
+
+def contains(value: Any, whole: Any, /) -> bool:
+    """Do `value in whole`; a zone is told where C code compares two texts."""
+    if observation.active and type(whole) in texts and isinstance(value, _TEXT_CARRIERS):
+        observation.observe(labels_in((value,)), "in")
+    return value in whole
+
+
+# Methods of C objects
+
+
+def method(bound: Any, /) -> Any:
+    """Give the method that is to be called: a C object's one that asks its arguments for labels, any other as it is."""
+    if type(bound) in _NATIVE_METHODS:
+        owner = bound.__self__
+        known = _OF_TYPE.get(type(owner))
+        if known is not None:
+            aspect = known.get(bound.__name__)
+            if aspect is not None:
+                return types.MethodType(aspect, owner)
+    return bound
+
+
+def _with_carrier(name: str) -> Callable[..., Any]:
+    def aspect(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        result = getattr(owner, name)(*args, **kwargs)
+        for arg in args:
+            if type(arg) in _TEXT_CARRIERS:
+                try:
+                    return getattr(_carrier_of(owner), name)(*args, **kwargs)
+                except Exception as error:  # noqa: BLE001  # The native call was right, so that this one is at fault.
+                    report_internal_error(f"calling {name}", error)
+                    break
+        return result
+
+    return aspect
+
+
+def _of_pattern(name: str) -> Callable[..., Any]:
+    def aspect(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        native = getattr(owner, name)
+        labels = NO_LABELS
+        for arg in args:
+            if type(arg) not in _CLEAN and is_carrier(arg):
+                labels |= labels_of_carrier(arg)
+        for arg in kwargs.values():
+            if is_carrier(arg):
+                labels |= labels_of_carrier(arg)
+        if not labels:
+            return native(*args, **kwargs)
+        result = native(*map(unwrapped, args), **{key: unwrapped(arg) for key, arg in kwargs.items()})
+        if name == "finditer":
+            return (carry(match, labels) for match in result)
+        if name == "subn":
+            return carry(result[0], labels), result[1]
+        return carry(result, labels)
+
+    return aspect
+
+
+_STR = {
+    "join": joined,
+    "format": formatted,
+    "format_map": _formatted_map,
+    **{name: _with_carrier(name) for name in ("replace", "center", "ljust", "rjust")},
+}
+_OF_TYPE: dict[type, dict[str, Callable[..., Any]]] = {
+    str: _STR,
+    bytes: {name: aspect for name, aspect in _STR.items() if "format" not in name},
+    re.Pattern: {
+        name: _of_pattern(name)
+        for name in ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
+    },
+}

@@ -1,0 +1,343 @@
+"""The rewriting of a syntax tree: what C code would build in one go becomes calls of `aspects`.
+
+Only expressions are replaced, each by one at the same place that evaluates the same operands once and
+in the same order, so that lines, columns and scopes stay. A user's code is called from the user's own
+frame wherever that can be had: f-strings give their finished pieces, methods are looked up natively
+and called natively unless they turn out to be a method of a C object. The names that are used come
+from one import statement, put after the docstring and the `__future__` imports, on the line of the
+first statement; a module in which nothing is replaced stays as it is.
+
+Left alone, since the carrier is asked: `+`, `+=`, `*`, slices, f-strings of one part, `str(x)` of what
+is no container. Left alone, since their result would be refused by C code: `int(x)`, `float(x)`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from string import Formatter
+from typing import Any, TypeVar
+
+__all__ = ["REVISION", "rewrite"]
+
+REVISION = 1
+"""To be raised with every change of what is written, so that no cached code outlives it."""
+
+_PREFIX = "taint.propagation.rewriting."
+_METHODS = frozenset(
+    (
+        *("join", "format", "format_map", "replace", "center", "ljust", "rjust"),
+        *("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"),
+    )
+)
+"""Methods of `str`, `bytes` and compiled patterns whose result holds what an argument brought."""
+
+_SHOWING = frozenset(("str", "repr", "ascii"))
+_CONVERTING = frozenset(("str", "bytes"))
+_CONVERSIONS = {"s": 115, "r": 114, "a": 97}
+_PERCENT = re.compile(r"%(.)", re.DOTALL)
+_Located = TypeVar("_Located", bound=ast.expr)
+
+
+def rewrite(tree: ast.Module) -> ast.Module:
+    """Replace, in place, what a carrier cannot see.
+
+    Labels: of the operands, at their places, once the code runs.
+
+    Args:
+        tree: A module as `ast.parse` gives it; another rewriting may have been there before.
+
+    Returns:
+        The same tree.
+    """
+    rewriter = _Rewriter()
+    rewriter.visit(tree)
+    if rewriter.used:
+        _put_import(tree, sorted(rewriter.used))
+    return tree
+
+
+def _put_import(tree: ast.Module, names: list[str]) -> None:
+    at = 0
+    body = tree.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        at = int(isinstance(body[0].value.value, str))
+    while at < len(body) and isinstance(here := body[at], ast.ImportFrom) and here.module == "__future__":
+        at += 1
+    first = body[at]
+    line = min([first.lineno, *(node.lineno for node in getattr(first, "decorator_list", ()))])
+    place = {"lineno": line, "col_offset": 0, "end_lineno": line, "end_col_offset": 0}
+    for module, wanted in (
+        ("aspects", [name for name in names if not name.isupper()]),
+        ("fstrings", [name for name in names if name.isupper()]),
+    ):
+        if wanted:
+            aliases = [ast.alias(name, f"__taint_{name}__", **place) for name in wanted]
+            body.insert(at, ast.ImportFrom(_PREFIX + module, aliases, 0, **place))
+
+
+def _is_constant(node: ast.expr) -> bool:
+    """Tell whether nothing labelled can come from an expression."""
+    if isinstance(node, ast.Constant | ast.Lambda):
+        return True
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.Not) or _is_constant(node.operand)
+    return isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts))
+
+
+def _is_plain(node: ast.expr) -> bool:
+    """Tell whether to evaluate an expression cannot be noticed, so that it may come a little later."""
+    return isinstance(node, ast.Name | ast.Constant)
+
+
+def _is_small(node: ast.expr) -> bool:
+    """Tell whether an expression may stand in the code twice, of which one is run."""
+    steps: Any = node
+    while isinstance(steps, ast.Attribute):
+        steps = steps.value
+    return _is_plain(steps)
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Replaces expressions, from the inside out, and notes which helpers it used."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+
+    def _name(self, helper: str, place: ast.expr) -> ast.Name:
+        self.used.add(helper)
+        return ast.copy_location(ast.Name(f"__taint_{helper}__", ast.Load()), place)
+
+    def _call(self, helper: str, args: list[ast.expr], place: ast.expr) -> ast.Call:
+        return ast.copy_location(ast.Call(self._name(helper, place), args, []), place)
+
+    # What is evaluated elsewhere, or shown as text, or is no expression at all.
+
+    def visit_arguments(self, node: ast.arguments) -> ast.arguments:
+        node.defaults = [self.visit(default) for default in node.defaults]
+        node.kw_defaults = [default and self.visit(default) for default in node.kw_defaults]
+        return node
+
+    def _function(self, node: Any) -> Any:
+        self.visit(node.args)
+        node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
+        node.body = [self.visit(statement) for statement in node.body]
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _function  # noqa: N815  # ast calls them so.
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AnnAssign:
+        node.target = self.visit(node.target)
+        node.value = node.value and self.visit(node.value)
+        return node
+
+    def visit_match_case(self, node: ast.match_case) -> ast.match_case:
+        node.guard = node.guard and self.visit(node.guard)
+        node.body = [self.visit(statement) for statement in node.body]
+        return node
+
+    def visit_TypeAlias(self, node: ast.AST) -> ast.AST:
+        return node
+
+    # f-strings
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.FormattedValue:
+        node.value = self.visit(node.value)
+        if isinstance(node.format_spec, ast.JoinedStr):
+            for value in node.format_spec.values:
+                self.visit(value)
+        if node.conversion == _CONVERSIONS["a"]:
+            # Where there is something to escape, C code makes a copy.
+            node.value = self._call("escaped", [node.value], node.value)
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        self.generic_visit(node)
+        return self._pieces(node.values, node)
+
+    def _pieces(self, values: list[ast.expr], place: _Located) -> ast.expr:
+        if len(values) < 2 or not any(isinstance(value, ast.FormattedValue) for value in values):  # noqa: PLR2004
+            return ast.copy_location(ast.JoinedStr(values), place)
+        pattern = "".join("D" if isinstance(value, ast.FormattedValue) else "L" for value in values)
+        return self._call(
+            pattern,
+            [
+                ast.copy_location(ast.JoinedStr([value]), value) if isinstance(value, ast.FormattedValue) else value
+                for value in values
+            ],
+            place,
+        )
+
+    # %
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        left, right = node.left, node.right
+        if not isinstance(node.op, ast.Mod) or _is_constant(right):
+            return node
+        if isinstance(left, ast.Constant):
+            if not isinstance(left.value, str | bytes):
+                return node
+            values = _percent_values(left, right)
+            if values is not None:
+                for value in values:
+                    if isinstance(value, ast.FormattedValue) and value.conversion == _CONVERSIONS["a"]:
+                        value.value = self._call("escaped", [value.value], value.value)
+                return self._pieces(values, node)
+        elif _is_plain(left) and _is_small(right):
+            # Mostly numbers, and objects with a `%` of their own: for these one test of the type.
+            test = ast.copy_location(
+                ast.Compare(self._call("type_of", [left], left), [ast.In()], [self._name("texts", left)]), node
+            )
+            return ast.copy_location(ast.IfExp(test, self._call("percent", [left, right], node), node), node)
+        return self._call("percent", [left, right], node)
+
+    # in
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        if len(node.ops) != 1 or not isinstance(node.ops[0], ast.In | ast.NotIn):
+            return node
+        left, right = node.left, node.comparators[0]
+        if not (_is_small(left) and _is_small(right)) or _is_constant(left) or _is_constant(right):
+            return node
+        observed: ast.expr = self._call("contains", [left, right], node)
+        if isinstance(node.ops[0], ast.NotIn):
+            observed = ast.copy_location(ast.UnaryOp(ast.Not(), observed), node)
+        is_watched = ast.copy_location(ast.Attribute(self._name("observation", node), "active", ast.Load()), node)
+        return ast.copy_location(ast.IfExp(is_watched, observed, node), node)
+
+    # calls
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        function = node.func
+        if isinstance(function, ast.Name):
+            return self._builtin(node, function)
+        if isinstance(function, ast.Attribute) and function.attr in _METHODS:
+            return self._method(node, function)
+        return node
+
+    def _builtin(self, node: ast.Call, function: ast.Name) -> ast.expr:
+        args = node.args
+        if any(isinstance(arg, ast.Starred) for arg in args):
+            return node
+        if len(args) == 1 and not node.keywords and not _is_constant(args[0]):
+            if function.id in _SHOWING:
+                node.args = [self._call("shown", [_again(function), args[0]], args[0])]
+        elif function.id in _CONVERTING and args and not _is_constant(args[0]) and len(args) + len(node.keywords) > 1:
+            node.func, node.args = self._name("converted", function), [function, *args]
+        return node
+
+    def _method(self, node: ast.Call, function: ast.Attribute) -> ast.expr:
+        args, receiver, name = node.args, function.value, function.attr
+        given = [*args, *(keyword.value for keyword in node.keywords)]
+        if all(map(_is_constant, given)):
+            return node
+        if name == "join" and (len(args) != 1 or node.keywords or isinstance(args[0], ast.Starred)):
+            return node
+        place = _at_attribute(node, function)
+        if isinstance(receiver, ast.Constant) and isinstance(receiver.value, str | bytes):
+            if name == "join":
+                return self._call("joined", [receiver, _listed(args[0])], place)
+            if name == "format" and isinstance(receiver.value, str):
+                values = _format_values(receiver, node)
+                if values is not None:
+                    return self._pieces(values, place)
+                node.func, node.args = self._name("formatted", function), [receiver, *args]
+                return ast.copy_location(node, place)
+        node.func = self._call("method", [function], place)
+        return ast.copy_location(node, place)
+
+
+def _again(name: ast.Name) -> ast.Name:
+    return ast.copy_location(ast.Name(name.id, ast.Load()), name)
+
+
+def _at_attribute(node: ast.Call, function: ast.Attribute) -> ast.Call:
+    """Give a call the place that the compiler gives a method call: in a chain over lines, its own line."""
+    if function.lineno != function.end_lineno and function.end_lineno and function.end_col_offset is not None:
+        node.lineno = function.end_lineno
+        node.col_offset = max(function.end_col_offset - len(function.attr), 0)
+    return node
+
+
+def _listed(node: ast.expr) -> ast.expr:
+    """Run a generator expression from its own frame, as `join` would have done."""
+    if not isinstance(node, ast.GeneratorExp):
+        return node
+    if any(isinstance(inner, ast.Await) or getattr(inner, "is_async", 0) for inner in ast.walk(node)):
+        return node
+    starred = ast.copy_location(ast.Starred(node, ast.Load()), node)
+    return ast.copy_location(ast.List([starred], ast.Load()), node)
+
+
+def _literal(text: str, place: ast.expr) -> ast.Constant:
+    return ast.copy_location(ast.Constant(text), place)
+
+
+def _percent_values(left: ast.Constant, right: ast.expr) -> list[ast.expr] | None:
+    """Turn a `%` that CPython itself compiles as an f-string into the parts of it.
+
+    CPython (3.7 to 3.13, `optimize_format` in ast_opt.c) does so for `%s`, `%r` and `%a` with a tuple of the
+    right length, so that order and number of evaluations are native; widths and flags are left to `percent`.
+    """
+    if not isinstance(left.value, str) or not isinstance(right, ast.Tuple):
+        return None
+    parts = _PERCENT.split(left.value)
+    kinds = parts[1::2]
+    if any(kind not in "sra%" for kind in kinds) or any("%" in literal for literal in parts[::2]):
+        return None
+    if len(kinds) - kinds.count("%") != len(right.elts) or any(isinstance(item, ast.Starred) for item in right.elts):
+        return None
+    items = iter(right.elts)
+    values: list[ast.expr] = []
+    literal = ""
+    for at, part in enumerate(parts):
+        if at % 2 == 0 or part == "%":
+            literal += part
+            continue
+        if literal:
+            values.append(_literal(literal, left))
+            literal = ""
+        item = next(items)
+        values.append(ast.copy_location(ast.FormattedValue(item, _CONVERSIONS[part], None), item))
+    if literal:
+        values.append(_literal(literal, left))
+    return values
+
+
+def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | None:
+    """Turn `"{} {x}".format(a, x=b)` into the parts of an f-string.
+
+    Only where the arguments are names and constants, each formatted once: then it cannot be noticed that
+    an argument is read after the one before it was formatted.
+    """
+    named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
+    given: dict[str, ast.expr] = {str(at): arg for at, arg in enumerate(node.args)}
+    if len(named) != len(node.keywords) or not all(map(_is_plain, (*node.args, *named.values()))):
+        return None
+    given.update(named)
+    try:
+        fields = list(Formatter().parse(template.value))
+    except ValueError:
+        return None
+    values: list[ast.expr] = []
+    automatic = 0
+    is_numbered = any(name and name.isdecimal() for _, name, _, _ in fields)
+    for literal, field, spec, conversion in fields:
+        if literal:
+            values.append(_literal(literal, template))
+        if field is None:
+            continue
+        if not field and is_numbered:
+            return None
+        value = given.pop(field or str(automatic), None)
+        automatic += not field
+        if value is None or "{" in (spec or "") or (conversion or "s") not in "sr":
+            return None
+        written = ast.copy_location(ast.JoinedStr([_literal(spec, template)]), template) if spec else None
+        code = _CONVERSIONS[conversion] if conversion else -1
+        values.append(ast.copy_location(ast.FormattedValue(value, code, written), value))
+    # An argument that no field asks for is evaluated all the same, so that it stays a call.
+    return values if values and not given else None
