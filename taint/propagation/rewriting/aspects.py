@@ -197,7 +197,7 @@ def converted(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     if (function is str and type(value) is TaintedBytes) or (function is bytes and type(value) is TaintedStr):
         result = function(*args, **kwargs)
         try:
-            return (value.decode if function is str else value.encode)(*args[1:], **kwargs)
+            return getattr(value, "decode" if function is str else "encode")(*args[1:], **kwargs)
         except Exception as error:  # noqa: BLE001  # The native conversion was right, so that this one is at fault.
             report_internal_error("converting between text and bytes", error)
             return result

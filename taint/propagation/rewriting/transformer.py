@@ -35,7 +35,10 @@ _METHODS = frozenset(
 _SHOWING = frozenset(("str", "repr", "ascii"))
 _CONVERTING = frozenset(("str", "bytes"))
 _CONVERSIONS = {"s": 115, "r": 114, "a": 97}
-_PERCENT = re.compile(r"%(.)", re.DOTALL)
+_PERCENT = re.compile(r"%(?:(%)|([-+ #0]*)([0-9]{0,3})(?:(\.)([0-9]{0,3}))?([sra]))")
+_PYTEST_TEMPORARY = "@py_assert"
+"""pytest looks a method up in one statement and calls it in another, so that it can show both."""
+
 _Located = TypeVar("_Located", bound=ast.expr)
 
 
@@ -220,6 +223,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def _builtin(self, node: ast.Call, function: ast.Name) -> ast.expr:
         args = node.args
+        if function.id.startswith(_PYTEST_TEMPORARY):
+            node.func = self._call("method", [function], node)
+            return node
         if any(isinstance(arg, ast.Starred) for arg in args):
             return node
         if len(args) == 1 and not node.keywords and not _is_constant(args[0]):
@@ -239,7 +245,7 @@ class _Rewriter(ast.NodeTransformer):
         place = _at_attribute(node, function)
         if isinstance(receiver, ast.Constant) and isinstance(receiver.value, str | bytes):
             if name == "join":
-                return self._call("joined", [receiver, _listed(args[0])], place)
+                return self._call("joined", [receiver, _listed(args[0], place)], place)
             if name == "format" and isinstance(receiver.value, str):
                 values = _format_values(receiver, node)
                 if values is not None:
@@ -262,14 +268,14 @@ def _at_attribute(node: ast.Call, function: ast.Attribute) -> ast.Call:
     return node
 
 
-def _listed(node: ast.expr) -> ast.expr:
+def _listed(node: ast.expr, place: ast.Call) -> ast.expr:
     """Run a generator expression from its own frame, as `join` would have done."""
     if not isinstance(node, ast.GeneratorExp):
         return node
     if any(isinstance(inner, ast.Await) or getattr(inner, "is_async", 0) for inner in ast.walk(node)):
         return node
-    starred = ast.copy_location(ast.Starred(node, ast.Load()), node)
-    return ast.copy_location(ast.List([starred], ast.Load()), node)
+    starred = ast.copy_location(ast.Starred(node, ast.Load()), place)
+    return ast.copy_location(ast.List([starred], ast.Load()), place)
 
 
 def _literal(text: str, place: ast.expr) -> ast.Constant:
@@ -279,31 +285,37 @@ def _literal(text: str, place: ast.expr) -> ast.Constant:
 def _percent_values(left: ast.Constant, right: ast.expr) -> list[ast.expr] | None:
     """Turn a `%` that CPython itself compiles as an f-string into the parts of it.
 
-    CPython (3.7 to 3.13, `optimize_format` in ast_opt.c) does so for `%s`, `%r` and `%a` with a tuple of the
-    right length, so that order and number of evaluations are native; widths and flags are left to `percent`.
+    CPython (3.11 to 3.13, `optimize_format` in ast_opt.c) does so for `%s`, `%r` and `%a`, with a width of up to
+    three digits, and a tuple of the right length, so that order, number and place of the evaluations are native.
     """
     if not isinstance(left.value, str) or not isinstance(right, ast.Tuple):
         return None
-    parts = _PERCENT.split(left.value)
-    kinds = parts[1::2]
-    if any(kind not in "sra%" for kind in kinds) or any("%" in literal for literal in parts[::2]):
+    if any(isinstance(item, ast.Starred) for item in right.elts):
         return None
-    if len(kinds) - kinds.count("%") != len(right.elts) or any(isinstance(item, ast.Starred) for item in right.elts):
-        return None
-    items = iter(right.elts)
+    items = list(right.elts)
     values: list[ast.expr] = []
-    literal = ""
-    for at, part in enumerate(parts):
-        if at % 2 == 0 or part == "%":
-            literal += part
+    literal, at = "", 0
+    for found in _PERCENT.finditer(left.value):
+        percent, flags, width, point, precision, kind = found.groups()
+        literal += left.value[at : found.start()]
+        at = found.end()
+        if "%" in literal.replace("%%", "") or (not percent and not items):
+            return None
+        if percent:
+            literal += "%%"
             continue
         if literal:
-            values.append(_literal(literal, left))
+            values.append(_literal(literal.replace("%%", "%"), left))
             literal = ""
-        item = next(items)
-        values.append(ast.copy_location(ast.FormattedValue(item, _CONVERSIONS[part], None), item))
+        spec = ">" * (bool(width) and "-" not in flags) + width + (f".{precision or 0}" if point else "")
+        item = items.pop(0)
+        written = ast.copy_location(ast.JoinedStr([_literal(spec, item)]), item) if spec else None
+        values.append(ast.copy_location(ast.FormattedValue(item, _CONVERSIONS[kind], written), item))
+    literal += left.value[at:]
+    if items or "%" in literal.replace("%%", ""):
+        return None
     if literal:
-        values.append(_literal(literal, left))
+        values.append(_literal(literal.replace("%%", "%"), left))
     return values
 
 
@@ -319,7 +331,7 @@ def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | N
         return None
     given.update(named)
     try:
-        fields = list(Formatter().parse(template.value))
+        fields = list(Formatter().parse(str(template.value)))
     except ValueError:
         return None
     values: list[ast.expr] = []
@@ -338,6 +350,6 @@ def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | N
             return None
         written = ast.copy_location(ast.JoinedStr([_literal(spec, template)]), template) if spec else None
         code = _CONVERSIONS[conversion] if conversion else -1
-        values.append(ast.copy_location(ast.FormattedValue(value, code, written), value))
+        values.append(ast.copy_location(ast.FormattedValue(value, code, written), node))
     # An argument that no field asks for is evaluated all the same, so that it stays a call.
     return values if values and not given else None
