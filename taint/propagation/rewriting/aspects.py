@@ -113,8 +113,8 @@ def percent(template: Any, args: Any, /) -> Any:
                 break
         else:
             return template % args
-    elif type(args) in _CLEAN:
-        return template % args
+    elif type(args) in _CLEAN or isinstance(args, kind):
+        return template % args  # A subclass has the first word, through its `__rmod__`; so has a carrier.
     try:
         pieces = percent_pieces(template, args)
         if pieces is not None:
