@@ -69,7 +69,12 @@ FORMS = {
         "lookup": '"{0.name} {1}".format(user, b)',
         "named": '"{x} {y}".format(x=a.upper(), y=n)',
     },
-    "showing": {"str of a number": "str(n)", "str of a text": "str(a)", "str of a dict": "str(data)", "repr": "repr(a)"},
+    "showing": {
+        "str of a number": "str(n)",
+        "str of a text": "str(a)",
+        "str of a dict": "str(data)",
+        "repr": "repr(a)",
+    },
     "in": {"in a text": "a in line", "in a list": "a in parts"},
     "method": {
         "search": "pattern.search(line)",
@@ -132,7 +137,7 @@ def loaded(names: list[str], *, rewritten: bool) -> Iterator[None]:
 
 
 def render() -> Callable[[], object]:
-    """A page of a shop with 200 rows, by jinja2."""
+    """Give a program that makes a page of 200 rows, by jinja2."""
     jinja2 = importlib.import_module("jinja2")
     source = (
         "<table>{% for row in rows %}<tr class='{{ loop.cycle('odd', 'even') }}'><td>{{ row.name|title }}</td>"
@@ -144,7 +149,7 @@ def render() -> Callable[[], object]:
     return lambda: template.render(rows=rows)
 
 
-HANDLER = '''
+HANDLER = """
 import json, re, urllib.parse, datetime, html
 ROUTE = re.compile(r"/users/(\\d+)/orders(?:\\?(.*))?$")
 def money(cents): return f"{cents // 100}.{cents % 100:02d} EUR"
@@ -160,15 +165,17 @@ def handle(method, target, body):
     if method != "GET" or match is None:
         return f"404 no {method} at {target!r}", ""
     query = urllib.parse.parse_qs(match.group(2) or "")
-    found = json.dumps({"user": match.group(1), "orders": list(orders(match.group(1), query)), "filter": json.loads(body)})
-    return "200 OK", "\\r\\n".join(f"{name}: {value}" for name, value in {"length": len(found), "type": "json"}.items()) + found
+    user = match.group(1)
+    found = json.dumps({"user": user, "orders": list(orders(user, query)), "filter": json.loads(body)})
+    headers = {"length": len(found), "type": "json"}
+    return "200 OK", "\\r\\n".join(f"{name}: {value}" for name, value in headers.items()) + found
 def program():
     for user in range(10): handle("GET", f"/users/{user}/orders?limit=20&x=%20y", '{"a": [1, 2, "x"]}')
-'''
+"""
 
 
 def highlight() -> Callable[[], object]:
-    """A source file as HTML, by pygments."""
+    """Give a program that shows a source file as HTML, by pygments."""
     pygments = importlib.import_module("pygments")
     lexer = importlib.import_module("pygments.lexers").get_lexer_by_name("python")
     formatter = importlib.import_module("pygments.formatters").get_formatter_by_name("html", linenos=True)
@@ -177,7 +184,7 @@ def highlight() -> Callable[[], object]:
 
 
 def mail() -> Callable[[], object]:
-    """Messages written and read again, by the standard library's email package."""
+    """Give a program that writes messages and reads them, by the standard library's email package."""
     email = importlib.import_module("email")
     policy = importlib.import_module("email.policy").default
     message_class = importlib.import_module("email.message").EmailMessage
@@ -185,7 +192,10 @@ def mail() -> Callable[[], object]:
     def run() -> None:
         for number in range(5):
             message = message_class()
-            message["Subject"], message["To"] = f"Order {number} " * 5, "Alice Example <alice@example.org>, b@example.org"
+            message["Subject"], message["To"] = (
+                f"Order {number} " * 5,
+                "Alice Example <alice@example.org>, b@example.org",
+            )
             message.set_content("A line of text.\n" * 20)
             message.add_alternative("<p>A line</p>\n" * 20, subtype="html")
             read = email.message_from_bytes(message.as_bytes(), policy=policy)
@@ -248,7 +258,14 @@ def main() -> None:
             results.append({"kind": kind, "case": title, "native": native, "rewritten": rewritten, "target": target})
     for title, native, rewritten, ratio in programs(rounds):
         results.append(
-            {"kind": "program", "case": title, "native": native, "rewritten": rewritten, "target": 1.05, "median": ratio}
+            {
+                "kind": "program",
+                "case": title,
+                "native": native,
+                "rewritten": rewritten,
+                "target": 1.05,
+                "median": ratio,
+            }
         )
     assert taint.labels_of(label)
     if options.json:

@@ -108,6 +108,9 @@ EXACT = [
     ('"{:>{}}|".format(p, 14)', [(2, 14)]),
     ('"{0.name}/{1[k]}".format(Person(p), {"k": p})', [(0, 12), (13, 25)]),
     ('"{0[0]}".format([p])', [(0, 12)]),
+    ('"{0.name}:{0.name:>13}|{n}".format(Person(p), n=n)', [(0, 12), (14, 26)]),
+    ('"{who.name}/{n}".format(who=who, n=n)', [(0, 12)]),
+    ('"{who}/{who}".format(who=who)', [(0, 12), (13, 25)]),
     ('"<{x}>".format_map({"x": p})', [(1, 13)]),
     ('"<{}>".format(*[p])', [(1, 13)]),
     ('"<{x}>".format(**{"x": p})', [(1, 13)]),
@@ -150,6 +153,7 @@ def names(phone: Any) -> dict[str, Any]:
         "template": "%s-%s",
         "digits": re.compile("[0-9]+"),
         "Person": Person,
+        "who": Person(phone),
     }
 
 
@@ -267,6 +271,11 @@ CALLS = [
     "a.join(b, c)",
     "a.join(*[b], k=c)",
     "a.replace(b, c)",
+    "'x'.replace('x', b)",
+    "a.b.replace('x', b)",
+    '"{0.prop} {0.prop} {1[k]}{1[0]}".format(a, b)',
+    '"{0.nothing}".format(a)',
+    '"{0[k].nothing}".format(a)',
     "a.format(b)",
     "a.format_map(b)",
     "a.match(b.prop)",
@@ -556,7 +565,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ('f"a{p}{p}"', fstrings, "join_pieces"),
     ('",".join([p, "b"])', aspects, "_carrier_of"),
     ('"%d|%s" % (n, p)', aspects, "percent_pieces"),
-    ('"{0}{0}".format(p)', aspects, "format_pieces"),
+    ('"{:>{}}".format(p, 14)', aspects, "format_pieces"),
     ('"{x}".format_map({"x": p})', aspects, "format_pieces"),
     ("str([p])", aspects, "labels_of"),
     ("f'{p!a}x'", aspects, "labels_of"),

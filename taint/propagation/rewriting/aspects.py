@@ -7,9 +7,13 @@ user's own frame. An internal error gives the native result and is reported once
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import fractions
 import os
 import re
 import types
+import uuid
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,10 +28,13 @@ from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
 
 __all__ = [
+    "clean",
+    "containers",
     "contains",
     "converted",
     "escaped",
     "formatted",
+    "formatted_with_names",
     "joined",
     "method",
     "observation",
@@ -41,13 +48,20 @@ type_of = type
 texts = frozenset((str, bytes))
 
 _TEXT_CARRIERS = (TaintedStr, TaintedBytes)
-_CLEAN = frozenset((str, bytes, int, float, bool, complex, type(None)))
+clean = frozenset(
+    (
+        *(str, bytes, int, float, bool, complex, type(None), range, decimal.Decimal, fractions.Fraction, uuid.UUID),
+        *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
+    )
+)
 """Exact types whose text holds nothing but the value itself."""
 
-_CONTAINERS = frozenset(
+containers = frozenset(
     (list, tuple, dict, set, frozenset, deque, OrderedDict, defaultdict, types.MappingProxyType, types.SimpleNamespace)
 )
 """What shows its contents in C code."""
+
+_FLAT = frozenset((list, tuple, set, frozenset, dict))
 
 _NATIVE_METHODS = frozenset((type("".join), type(re.compile("").match)))
 """Two types: a C method that is told its defining class is of a subtype, which has no name in `types`."""
@@ -82,15 +96,19 @@ def joined(separator: Any, items: Any, /) -> Any:
         if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
             return separator.join(items)
         items = list(items)
+    exact = type(separator)
+    for item in items:
+        if type(item) is not exact:
+            break
+    else:
+        return separator.join(items)
     value = separator.join(items)
     kinds = set(map(type, items))
     if TaintedStr in kinds or TaintedBytes in kinds:
         try:
-            labelled = _carrier_of(separator).join(items)
+            return _carrier_of(separator).join(items)
         except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
             report_internal_error("joining", error)
-        else:
-            return labelled
     return value
 
 
@@ -107,13 +125,7 @@ def percent(template: Any, args: Any, /) -> Any:
     kind = type(template)
     if kind is not str and kind is not bytes:
         return template % args
-    if type(args) is tuple:
-        for arg in args:
-            if type(arg) not in _CLEAN:
-                break
-        else:
-            return template % args
-    elif type(args) in _CLEAN or isinstance(args, kind):
+    if isinstance(args, kind) or _is_clean(args):
         return template % args  # A subclass has the first word, through its `__rmod__`; so has a carrier.
     try:
         pieces = percent_pieces(template, args)
@@ -124,17 +136,23 @@ def percent(template: Any, args: Any, /) -> Any:
     return template % args
 
 
-def formatted(template: Any, /, *args: Any, **kwargs: Any) -> Any:
+def formatted(template: Any, /, *args: Any) -> Any:
     """Do `template.format(...)` for an exact `str`. Labels: of each field, where it stands."""
     for arg in args:
-        if type(arg) not in _CLEAN:
-            break
-    else:
-        for arg in kwargs.values():
-            if type(arg) not in _CLEAN:
-                break
-        else:
-            return template.format(*args, **kwargs)
+        if type(arg) not in clean:
+            return _formatted(template, args, {})
+    return template.format(*args)
+
+
+def formatted_with_names(template: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Do `template.format(...)` as `formatted`, with named arguments."""
+    for arg in (*args, *kwargs.values()):
+        if type(arg) not in clean:
+            return _formatted(template, args, kwargs)
+    return template.format(*args, **kwargs)
+
+
+def _formatted(template: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
         return join_pieces(format_pieces(template, args, kwargs))
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
@@ -169,7 +187,7 @@ class _Shown:
 
 def shown(function: Any, value: Any, /) -> Any:
     """Give what `str`, `repr` or `ascii` is to be called with. Labels: of all in a container, on its whole text."""
-    if type(value) in _CONTAINERS and (function is str or function is repr or function is ascii):
+    if type(value) in containers and (function is str or function is repr or function is ascii):
         labels = _labels_inside(value)
         return _Shown(function, value, labels) if labels else value
     return escaped(value) if function is ascii else value
@@ -177,14 +195,33 @@ def shown(function: Any, value: Any, /) -> Any:
 
 def escaped(value: Any, /) -> Any:
     """Give what `ascii` is to be called with. Labels: on all of the text."""
-    if type(value) in _CONTAINERS or is_carrier(value):
+    if type(value) in containers or is_carrier(value):
         labels = _labels_inside(value)
         return _Shown(ascii, value, labels) if labels else value
     return value
 
 
+def _is_clean(value: Any, depth: int = 4) -> bool:
+    """Tell, where that is quick, that nothing in a value can be labelled."""
+    kind = type(value)
+    if kind in clean:
+        return True
+    if not depth or kind not in _FLAT:
+        return False
+    if kind is dict:
+        for item in value.values():
+            if type(item) not in clean and not _is_clean(item, depth - 1):
+                return False
+    for item in value:
+        if type(item) not in clean and not _is_clean(item, depth - 1):
+            return False
+    return True
+
+
 def _labels_inside(value: Any) -> Labels:
     try:
+        if _is_clean(value):
+            return NO_LABELS
         return labels_of(value)
     except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
         report_internal_error("looking into a container", error)
@@ -238,7 +275,6 @@ def _with_carrier(name: str) -> Callable[..., Any]:
                     return getattr(_carrier_of(owner), name)(*args, **kwargs)
                 except Exception as error:  # noqa: BLE001  # The native call was right, so that this one is at fault.
                     report_internal_error(f"calling {name}", error)
-                    break
         return result
 
     return aspect
@@ -247,15 +283,14 @@ def _with_carrier(name: str) -> Callable[..., Any]:
 def _of_pattern(name: str) -> Callable[..., Any]:
     def aspect(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         native = getattr(owner, name)
-        labels = NO_LABELS
-        for arg in args:
-            if type(arg) not in _CLEAN and is_carrier(arg):
-                labels |= labels_of_carrier(arg)
-        for arg in kwargs.values():
-            if is_carrier(arg):
-                labels |= labels_of_carrier(arg)
-        if not labels:
+        for arg in (*args, *kwargs.values()):
+            if type(arg) not in clean and is_carrier(arg):
+                break
+        else:
             return native(*args, **kwargs)
+        labels = NO_LABELS
+        for arg in (*args, *kwargs.values()):
+            labels |= labels_of_carrier(arg)
         result = native(*map(unwrapped, args), **{key: unwrapped(arg) for key, arg in kwargs.items()})
         if name == "finditer":
             return (carry(match, labels) for match in result)
@@ -268,7 +303,7 @@ def _of_pattern(name: str) -> Callable[..., Any]:
 
 _STR = {
     "join": joined,
-    "format": formatted,
+    "format": formatted_with_names,
     "format_map": _formatted_map,
     **{name: _with_carrier(name) for name in ("replace", "center", "ljust", "rjust")},
 }

@@ -15,22 +15,26 @@ from __future__ import annotations
 
 import ast
 import re
+from _string import formatter_field_name_split
 from string import Formatter
 from typing import Any, TypeVar
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 1
+REVISION = 3
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
-_METHODS = frozenset(
-    (
-        *("join", "format", "format_map", "replace", "center", "ljust", "rjust"),
-        *("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"),
-    )
-)
-"""Methods of `str`, `bytes` and compiled patterns whose result holds what an argument brought."""
+_METHODS = {
+    **dict.fromkeys(("join", "format", "format_map"), slice(None)),
+    **dict.fromkeys(("replace", "center", "ljust", "rjust"), slice(1, 2)),
+    **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer"), slice(1)),
+    **dict.fromkeys(("sub", "subn"), slice(2)),
+}
+"""Methods of `str`, `bytes` and compiled patterns, and which of their arguments the result holds."""
+
+_MOST_TESTS = 4
+"""Names whose types are tested where they stand; for more of them one call costs less."""
 
 _SHOWING = frozenset(("str", "repr", "ascii"))
 _CONVERTING = frozenset(("str", "bytes"))
@@ -114,6 +118,25 @@ class _Rewriter(ast.NodeTransformer):
     def _call(self, helper: str, args: list[ast.expr], place: ast.expr) -> ast.Call:
         return ast.copy_location(ast.Call(self._name(helper, place), args, []), place)
 
+    def _guarded(self, operands: list[ast.expr], native: ast.expr, aspect: ast.expr, types: str = "clean") -> ast.expr:
+        """Stay native where all operands are names and constants of types that cannot bring a label.
+
+        A name can be read twice without being noticed. This costs a third of a call.
+        """
+        tested = {operand.id: operand for operand in operands if isinstance(operand, ast.Name)}
+        if not tested or len(tested) > _MOST_TESTS or not all(map(_is_plain, operands)):
+            return aspect
+        is_clean: list[ast.expr] = [
+            ast.copy_location(
+                ast.Compare(self._call("type_of", [_again(name)], name), [ast.In()], [self._name(types, name)]), native
+            )
+            for name in tested.values()
+        ]
+        test = is_clean[0] if len(is_clean) == 1 else ast.copy_location(ast.BoolOp(ast.And(), is_clean), native)
+        if types == "containers":
+            native, aspect = aspect, native
+        return ast.copy_location(ast.IfExp(test, native, aspect), native)
+
     # What is evaluated elsewhere, or shown as text, or is no expression at all.
 
     def visit_arguments(self, node: ast.arguments) -> ast.arguments:
@@ -162,7 +185,7 @@ class _Rewriter(ast.NodeTransformer):
         if len(values) < 2 or not any(isinstance(value, ast.FormattedValue) for value in values):  # noqa: PLR2004
             return ast.copy_location(ast.JoinedStr(values), place)
         pattern = "".join("D" if isinstance(value, ast.FormattedValue) else "L" for value in values)
-        return self._call(
+        aspect = self._call(
             pattern,
             [
                 ast.copy_location(ast.JoinedStr([value]), value) if isinstance(value, ast.FormattedValue) else value
@@ -170,6 +193,11 @@ class _Rewriter(ast.NodeTransformer):
             ],
             place,
         )
+        shown = [value for value in values if isinstance(value, ast.FormattedValue)]
+        if not all(map(_has_plain_spec, shown)):
+            return aspect
+        native = ast.copy_location(ast.JoinedStr(values), place)
+        return self._guarded([value.value for value in shown], native, aspect)
 
     # %
 
@@ -178,6 +206,8 @@ class _Rewriter(ast.NodeTransformer):
         left, right = node.left, node.right
         if not isinstance(node.op, ast.Mod) or _is_constant(right):
             return node
+        operands = right.elts if isinstance(right, ast.Tuple) else [right]
+        aspect: ast.expr = self._call("percent", [left, right], node)
         if isinstance(left, ast.Constant):
             if not isinstance(left.value, str | bytes):
                 return node
@@ -187,13 +217,11 @@ class _Rewriter(ast.NodeTransformer):
                     if isinstance(value, ast.FormattedValue) and value.conversion == _CONVERSIONS["a"]:
                         value.value = self._call("escaped", [value.value], value.value)
                 return self._pieces(values, node)
-        elif _is_plain(left) and _is_small(right):
-            # Mostly numbers, and objects with a `%` of their own: for these one test of the type.
-            test = ast.copy_location(
-                ast.Compare(self._call("type_of", [left], left), [ast.In()], [self._name("texts", left)]), node
-            )
-            return ast.copy_location(ast.IfExp(test, self._call("percent", [left, right], node), node), node)
-        return self._call("percent", [left, right], node)
+        elif _is_plain(left) and (_is_small(right) or all(map(_is_plain, operands))):
+            # Mostly numbers, and objects with a `%` of their own, which are called from here.
+            is_text = ast.Compare(self._call("type_of", [left], left), [ast.In()], [self._name("texts", left)])
+            aspect = ast.copy_location(ast.IfExp(ast.copy_location(is_text, node), aspect, node), node)
+        return self._guarded(operands, node, aspect) if _is_small(left) else aspect
 
     # in
 
@@ -230,19 +258,24 @@ class _Rewriter(ast.NodeTransformer):
             return node
         if len(args) == 1 and not node.keywords and not _is_constant(args[0]):
             if function.id in _SHOWING:
-                node.args = [self._call("shown", [_again(function), args[0]], args[0])]
+                shown = self._call("shown", [_again(function), args[0]], args[0])
+                aspect = ast.copy_location(ast.Call(function, [shown], []), node)
+                # `ascii` makes a copy of any text that it has to escape.
+                return aspect if function.id == "ascii" else self._guarded(args, node, aspect, "containers")
         elif function.id in _CONVERTING and args and not _is_constant(args[0]) and len(args) + len(node.keywords) > 1:
             node.func, node.args = self._name("converted", function), [function, *args]
         return node
 
     def _method(self, node: ast.Call, function: ast.Attribute) -> ast.expr:
         args, receiver, name = node.args, function.value, function.attr
-        given = [*args, *(keyword.value for keyword in node.keywords)]
-        if all(map(_is_constant, given)):
+        held = args if any(isinstance(arg, ast.Starred) for arg in args) else args[_METHODS[name]]
+        held = [*held, *(keyword.value for keyword in node.keywords)]
+        if all(map(_is_constant, held)):
             return node
         if name == "join" and (len(args) != 1 or node.keywords or isinstance(args[0], ast.Starred)):
             return node
         place = _at_attribute(node, function)
+        native = ast.copy_location(ast.Call(function, args, node.keywords), place)
         if isinstance(receiver, ast.Constant) and isinstance(receiver.value, str | bytes):
             if name == "join":
                 return self._call("joined", [receiver, _listed(args[0], place)], place)
@@ -250,10 +283,26 @@ class _Rewriter(ast.NodeTransformer):
                 values = _format_values(receiver, node)
                 if values is not None:
                     return self._pieces(values, place)
-                node.func, node.args = self._name("formatted", function), [receiver, *args]
+                helper = "formatted_with_names" if node.keywords else "formatted"
+                node.func, node.args = self._name(helper, function), [receiver, *args]
                 return ast.copy_location(node, place)
+        if name == "join" and _is_plain(receiver) and _is_small(args[0]):
+            is_text = ast.copy_location(
+                ast.Compare(self._call("type_of", [receiver], receiver), [ast.In()], [self._name("texts", receiver)]),
+                node,
+            )
+            return ast.copy_location(ast.IfExp(is_text, self._call("joined", [receiver, args[0]], place), native), node)
         node.func = self._call("method", [function], place)
-        return ast.copy_location(node, place)
+        ast.copy_location(node, place)
+        return self._guarded(held, native, node) if _is_small(receiver) and all(map(_is_small, args)) else node
+
+
+def _has_plain_spec(value: ast.FormattedValue) -> bool:
+    """Tell whether a value's specification may stand in the code twice."""
+    if not isinstance(value.format_spec, ast.JoinedStr):
+        return value.format_spec is None
+    fields = [field for field in value.format_spec.values if isinstance(field, ast.FormattedValue)]
+    return all(field.format_spec is None and _is_plain(field.value) for field in fields)
 
 
 def _again(name: ast.Name) -> ast.Name:
@@ -278,7 +327,7 @@ def _listed(node: ast.expr, place: ast.Call) -> ast.expr:
     return ast.copy_location(ast.List([starred], ast.Load()), place)
 
 
-def _literal(text: str, place: ast.expr) -> ast.Constant:
+def _literal(text: Any, place: ast.expr) -> ast.Constant:
     return ast.copy_location(ast.Constant(text), place)
 
 
@@ -322,8 +371,8 @@ def _percent_values(left: ast.Constant, right: ast.expr) -> list[ast.expr] | Non
 def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | None:
     """Turn `"{} {x}".format(a, x=b)` into the parts of an f-string.
 
-    Only where the arguments are names and constants, each formatted once: then it cannot be noticed that
-    an argument is read after the one before it was formatted.
+    Only where the arguments are names and constants: then it cannot be noticed that an argument is read
+    after the one before it was formatted, or read twice.
     """
     named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
     given: dict[str, ast.expr] = {str(at): arg for at, arg in enumerate(node.args)}
@@ -331,25 +380,37 @@ def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | N
         return None
     given.update(named)
     try:
-        fields = list(Formatter().parse(str(template.value)))
+        fields = [
+            (literal, None if field is None else formatter_field_name_split(field), spec, conversion)
+            for literal, field, spec, conversion in Formatter().parse(str(template.value))
+        ]
     except ValueError:
         return None
     values: list[ast.expr] = []
-    automatic = 0
-    is_numbered = any(name and name.isdecimal() for _, name, _, _ in fields)
+    used: set[str] = set()
+    firsts = [field[0] for _, field, _, _ in fields if field is not None]
+    if "" in firsts and any(isinstance(first, int) for first in firsts):
+        return None
     for literal, field, spec, conversion in fields:
         if literal:
             values.append(_literal(literal, template))
         if field is None:
             continue
-        if not field and is_numbered:
-            return None
-        value = given.pop(field or str(automatic), None)
-        automatic += not field
+        name = str(len(used)) if field[0] == "" else str(field[0])
+        value = given.get(name)
         if value is None or "{" in (spec or "") or (conversion or "s") not in "sr":
             return None
+        used.add(name)
+        for is_attribute, step in field[1]:
+            if is_attribute:
+                if not step.isidentifier() or step.startswith("__"):
+                    return None  # In a class the compiler would give it another name.
+                value = ast.Attribute(value, step, ast.Load())
+            else:
+                value = ast.Subscript(value, _literal(step, node), ast.Load())
+            ast.copy_location(value, node)
         written = ast.copy_location(ast.JoinedStr([_literal(spec, template)]), template) if spec else None
         code = _CONVERSIONS[conversion] if conversion else -1
         values.append(ast.copy_location(ast.FormattedValue(value, code, written), node))
     # An argument that no field asks for is evaluated all the same, so that it stays a call.
-    return values if values and not given else None
+    return values if values and used == set(given) else None
