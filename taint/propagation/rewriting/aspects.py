@@ -7,7 +7,7 @@ user's own frame. An internal error gives the native result and is reported once
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import os
@@ -51,7 +51,7 @@ _TEXT_CARRIERS = (TaintedStr, TaintedBytes)
 clean = frozenset(
     (
         *(str, bytes, int, float, bool, complex, type(None), range, decimal.Decimal, fractions.Fraction, uuid.UUID),
-        *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
+        *(dt.date, dt.datetime, dt.time, dt.timedelta),
     )
 )
 """Exact types whose text holds nothing but the value itself."""
@@ -208,11 +208,7 @@ def _is_clean(value: Any, depth: int = 4) -> bool:
         return True
     if not depth or kind not in _FLAT:
         return False
-    if kind is dict:
-        for item in value.values():
-            if type(item) not in clean and not _is_clean(item, depth - 1):
-                return False
-    for item in value:
+    for item in (*value, *value.values()) if kind is dict else value:
         if type(item) not in clean and not _is_clean(item, depth - 1):
             return False
     return True

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import re
 from _string import formatter_field_name_split
+from collections.abc import Iterable
 from string import Formatter
 from typing import Any, TypeVar
 
@@ -172,8 +173,12 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(node.format_spec, ast.JoinedStr):
             for value in node.format_spec.values:
                 self.visit(value)
-        if node.conversion == _CONVERSIONS["a"]:
-            # Where there is something to escape, C code makes a copy.
+        self._escaping(node)
+        return node
+
+    def _escaping(self, node: ast.expr) -> ast.expr:
+        """Ask for the labels where `ascii` has something to escape, which makes a copy."""
+        if isinstance(node, ast.FormattedValue) and node.conversion == _CONVERSIONS["a"]:
             node.value = self._call("escaped", [node.value], node.value)
         return node
 
@@ -209,19 +214,15 @@ class _Rewriter(ast.NodeTransformer):
         operands = right.elts if isinstance(right, ast.Tuple) else [right]
         aspect: ast.expr = self._call("percent", [left, right], node)
         if isinstance(left, ast.Constant):
-            if not isinstance(left.value, str | bytes):
-                return node
             values = _percent_values(left, right)
             if values is not None:
-                for value in values:
-                    if isinstance(value, ast.FormattedValue) and value.conversion == _CONVERSIONS["a"]:
-                        value.value = self._call("escaped", [value.value], value.value)
-                return self._pieces(values, node)
+                return self._pieces([self._escaping(value) for value in values], node)
+            aspect = aspect if isinstance(left.value, str | bytes) else node
         elif _is_plain(left) and (_is_small(right) or all(map(_is_plain, operands))):
             # Mostly numbers, and objects with a `%` of their own, which are called from here.
             is_text = ast.Compare(self._call("type_of", [left], left), [ast.In()], [self._name("texts", left)])
             aspect = ast.copy_location(ast.IfExp(ast.copy_location(is_text, node), aspect, node), node)
-        return self._guarded(operands, node, aspect) if _is_small(left) else aspect
+        return aspect if aspect is node or not _is_small(left) else self._guarded(operands, node, aspect)
 
     # in
 
@@ -368,6 +369,20 @@ def _percent_values(left: ast.Constant, right: ast.expr) -> list[ast.expr] | Non
     return values
 
 
+def _stepped(value: ast.expr, steps: Iterable[tuple[bool, Any]], place: ast.expr) -> ast.expr | None:
+    """Follow the attributes and items that a field asks for."""
+    for is_attribute, step in steps:
+        if is_attribute and (not step.isidentifier() or step.startswith("__")):
+            return None  # In a class the compiler would give it another name.
+        found: ast.expr = (
+            ast.Attribute(value, step, ast.Load())
+            if is_attribute
+            else ast.Subscript(value, _literal(step, place), ast.Load())
+        )
+        value = ast.copy_location(found, place)
+    return value
+
+
 def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | None:
     """Turn `"{} {x}".format(a, x=b)` into the parts of an f-string.
 
@@ -401,14 +416,9 @@ def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | N
         if value is None or "{" in (spec or "") or (conversion or "s") not in "sr":
             return None
         used.add(name)
-        for is_attribute, step in field[1]:
-            if is_attribute:
-                if not step.isidentifier() or step.startswith("__"):
-                    return None  # In a class the compiler would give it another name.
-                value = ast.Attribute(value, step, ast.Load())
-            else:
-                value = ast.Subscript(value, _literal(step, node), ast.Load())
-            ast.copy_location(value, node)
+        value = _stepped(value, field[1], node)
+        if value is None:
+            return None
         written = ast.copy_location(ast.JoinedStr([_literal(spec, template)]), template) if spec else None
         code = _CONVERSIONS[conversion] if conversion else -1
         values.append(ast.copy_location(ast.FormattedValue(value, code, written), node))
