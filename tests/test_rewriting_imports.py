@@ -146,7 +146,7 @@ def test_what_cannot_be_rewritten_is_imported_as_it_is_counted_and_said_once(
     forget("tleft.bare")
     importlib.import_module("tleft.bare")
     assert dict(rewriting_status().left) == {
-        "tleft.bare": "SourcelessFileLoader gives no source",
+        "tleft.bare": "its loader, SourcelessFileLoader, gives no source",
         "tleft.bad": "the rewriting failed: ZeroDivisionError",
     }
     assert caplog.text.count("'tleft.bare' is not rewritten") == 1

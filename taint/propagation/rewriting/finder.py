@@ -6,6 +6,7 @@ the one that they give. So pytest's finder, zip files and namespace packages wor
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.machinery
 import logging
 import sys
@@ -101,7 +102,9 @@ def _put_loader(spec: Any) -> None:
     elif isinstance(loader, zipimport.zipimporter) or type(loader).__module__ == _PYTEST:
         spec.loader = DelegatingLoader(loader, spec, _note)
     elif loader is not None and not isinstance(loader, importlib.machinery.NamespaceLoader):
-        _note(spec.name, f"{type(loader).__name__} gives no source")
+        has_own_way = isinstance(loader, importlib.abc.SourceLoader)
+        why = "compiles it in its own way" if has_own_way else "gives no source"
+        _note(spec.name, f"its loader, {type(loader).__name__}, {why}")
 
 
 _finder = _Finder()

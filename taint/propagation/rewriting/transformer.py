@@ -14,15 +14,13 @@ is no container. Left alone, since their result would be refused by C code: `int
 from __future__ import annotations
 
 import ast
-import re
-from _string import formatter_field_name_split
-from collections.abc import Iterable
-from string import Formatter
 from typing import Any, TypeVar
+
+from taint.propagation.rewriting.templates import CONVERSIONS, format_values, is_plain, percent_values
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 3
+REVISION = 4
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
@@ -39,8 +37,6 @@ _MOST_TESTS = 4
 
 _SHOWING = frozenset(("str", "repr", "ascii"))
 _CONVERTING = frozenset(("str", "bytes"))
-_CONVERSIONS = {"s": 115, "r": 114, "a": 97}
-_PERCENT = re.compile(r"%(?:(%)|([-+ #0]*)([0-9]{0,3})(?:(\.)([0-9]{0,3}))?([sra]))")
 _PYTEST_TEMPORARY = "@py_assert"
 """pytest looks a method up in one statement and calls it in another, so that it can show both."""
 
@@ -93,17 +89,12 @@ def _is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts))
 
 
-def _is_plain(node: ast.expr) -> bool:
-    """Tell whether to evaluate an expression cannot be noticed, so that it may come a little later."""
-    return isinstance(node, ast.Name | ast.Constant)
-
-
 def _is_small(node: ast.expr) -> bool:
     """Tell whether an expression may stand in the code twice, of which one is run."""
     steps: Any = node
     while isinstance(steps, ast.Attribute):
         steps = steps.value
-    return _is_plain(steps)
+    return is_plain(steps)
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -125,7 +116,7 @@ class _Rewriter(ast.NodeTransformer):
         A name can be read twice without being noticed. This costs a third of a call.
         """
         tested = {operand.id: operand for operand in operands if isinstance(operand, ast.Name)}
-        if not tested or len(tested) > _MOST_TESTS or not all(map(_is_plain, operands)):
+        if not tested or len(tested) > _MOST_TESTS or not all(map(is_plain, operands)):
             return aspect
         is_clean: list[ast.expr] = [
             ast.copy_location(
@@ -178,7 +169,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def _escaping(self, node: ast.expr) -> ast.expr:
         """Ask for the labels where `ascii` has something to escape, which makes a copy."""
-        if isinstance(node, ast.FormattedValue) and node.conversion == _CONVERSIONS["a"]:
+        if isinstance(node, ast.FormattedValue) and node.conversion == CONVERSIONS["a"]:
             node.value = self._call("escaped", [node.value], node.value)
         return node
 
@@ -214,11 +205,11 @@ class _Rewriter(ast.NodeTransformer):
         operands = right.elts if isinstance(right, ast.Tuple) else [right]
         aspect: ast.expr = self._call("percent", [left, right], node)
         if isinstance(left, ast.Constant):
-            values = _percent_values(left, right)
+            values = percent_values(left, right)
             if values is not None:
                 return self._pieces([self._escaping(value) for value in values], node)
             aspect = aspect if isinstance(left.value, str | bytes) else node
-        elif _is_plain(left) and (_is_small(right) or all(map(_is_plain, operands))):
+        elif is_plain(left) and (_is_small(right) or all(map(is_plain, operands))):
             # Mostly numbers, and objects with a `%` of their own, which are called from here.
             is_text = ast.Compare(self._call("type_of", [left], left), [ast.In()], [self._name("texts", left)])
             aspect = ast.copy_location(ast.IfExp(ast.copy_location(is_text, node), aspect, node), node)
@@ -277,17 +268,9 @@ class _Rewriter(ast.NodeTransformer):
             return node
         place = _at_attribute(node, function)
         native = ast.copy_location(ast.Call(function, args, node.keywords), place)
-        if isinstance(receiver, ast.Constant) and isinstance(receiver.value, str | bytes):
-            if name == "join":
-                return self._call("joined", [receiver, _listed(args[0], place)], place)
-            if name == "format" and isinstance(receiver.value, str):
-                values = _format_values(receiver, node)
-                if values is not None:
-                    return self._pieces(values, place)
-                helper = "formatted_with_names" if node.keywords else "formatted"
-                node.func, node.args = self._name(helper, function), [receiver, *args]
-                return ast.copy_location(node, place)
-        if name == "join" and _is_plain(receiver) and _is_small(args[0]):
+        if isinstance(receiver, ast.Constant) and name in {"join", "format"}:
+            return self._on_constant(native, receiver, name)
+        if name == "join" and is_plain(receiver) and _is_small(args[0]):
             is_text = ast.copy_location(
                 ast.Compare(self._call("type_of", [receiver], receiver), [ast.In()], [self._name("texts", receiver)]),
                 node,
@@ -297,13 +280,25 @@ class _Rewriter(ast.NodeTransformer):
         ast.copy_location(node, place)
         return self._guarded(held, native, node) if _is_small(receiver) and all(map(_is_small, args)) else node
 
+    def _on_constant(self, native: ast.Call, receiver: ast.Constant, name: str) -> ast.expr:
+        """Rewrite `",".join(...)` and `"{}".format(...)`, whose method is known."""
+        if name == "join" and isinstance(receiver.value, str | bytes):
+            return self._call("joined", [receiver, _listed(native.args[0], native)], native)
+        if name == "join" or not isinstance(receiver.value, str):
+            return native
+        values = format_values(receiver, native)
+        if values is not None:
+            return self._pieces(values, native)
+        helper = self._name("formatted_with_names" if native.keywords else "formatted", native)
+        return ast.copy_location(ast.Call(helper, [receiver, *native.args], native.keywords), native)
+
 
 def _has_plain_spec(value: ast.FormattedValue) -> bool:
     """Tell whether a value's specification may stand in the code twice."""
     if not isinstance(value.format_spec, ast.JoinedStr):
         return value.format_spec is None
     fields = [field for field in value.format_spec.values if isinstance(field, ast.FormattedValue)]
-    return all(field.format_spec is None and _is_plain(field.value) for field in fields)
+    return all(field.format_spec is None and is_plain(field.value) for field in fields)
 
 
 def _again(name: ast.Name) -> ast.Name:
@@ -326,101 +321,3 @@ def _listed(node: ast.expr, place: ast.Call) -> ast.expr:
         return node
     starred = ast.copy_location(ast.Starred(node, ast.Load()), place)
     return ast.copy_location(ast.List([starred], ast.Load()), place)
-
-
-def _literal(text: Any, place: ast.expr) -> ast.Constant:
-    return ast.copy_location(ast.Constant(text), place)
-
-
-def _percent_values(left: ast.Constant, right: ast.expr) -> list[ast.expr] | None:
-    """Turn a `%` that CPython itself compiles as an f-string into the parts of it.
-
-    CPython (3.11 to 3.13, `optimize_format` in ast_opt.c) does so for `%s`, `%r` and `%a`, with a width of up to
-    three digits, and a tuple of the right length, so that order, number and place of the evaluations are native.
-    """
-    if not isinstance(left.value, str) or not isinstance(right, ast.Tuple):
-        return None
-    if any(isinstance(item, ast.Starred) for item in right.elts):
-        return None
-    items = list(right.elts)
-    values: list[ast.expr] = []
-    literal, at = "", 0
-    for found in _PERCENT.finditer(left.value):
-        percent, flags, width, point, precision, kind = found.groups()
-        literal += left.value[at : found.start()]
-        at = found.end()
-        if "%" in literal.replace("%%", "") or (not percent and not items):
-            return None
-        if percent:
-            literal += "%%"
-            continue
-        if literal:
-            values.append(_literal(literal.replace("%%", "%"), left))
-            literal = ""
-        spec = ">" * (bool(width) and "-" not in flags) + width + (f".{precision or 0}" if point else "")
-        item = items.pop(0)
-        written = ast.copy_location(ast.JoinedStr([_literal(spec, item)]), item) if spec else None
-        values.append(ast.copy_location(ast.FormattedValue(item, _CONVERSIONS[kind], written), item))
-    literal += left.value[at:]
-    if items or "%" in literal.replace("%%", ""):
-        return None
-    if literal:
-        values.append(_literal(literal.replace("%%", "%"), left))
-    return values
-
-
-def _stepped(value: ast.expr, steps: Iterable[tuple[bool, Any]], place: ast.expr) -> ast.expr | None:
-    """Follow the attributes and items that a field asks for."""
-    for is_attribute, step in steps:
-        if is_attribute and (not step.isidentifier() or step.startswith("__")):
-            return None  # In a class the compiler would give it another name.
-        found: ast.expr = (
-            ast.Attribute(value, step, ast.Load())
-            if is_attribute
-            else ast.Subscript(value, _literal(step, place), ast.Load())
-        )
-        value = ast.copy_location(found, place)
-    return value
-
-
-def _format_values(template: ast.Constant, node: ast.Call) -> list[ast.expr] | None:
-    """Turn `"{} {x}".format(a, x=b)` into the parts of an f-string.
-
-    Only where the arguments are names and constants: then it cannot be noticed that an argument is read
-    after the one before it was formatted, or read twice.
-    """
-    named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
-    given: dict[str, ast.expr] = {str(at): arg for at, arg in enumerate(node.args)}
-    if len(named) != len(node.keywords) or not all(map(_is_plain, (*node.args, *named.values()))):
-        return None
-    given.update(named)
-    try:
-        fields = [
-            (literal, None if field is None else formatter_field_name_split(field), spec, conversion)
-            for literal, field, spec, conversion in Formatter().parse(str(template.value))
-        ]
-    except ValueError:
-        return None
-    values: list[ast.expr] = []
-    used: set[str] = set()
-    firsts = [field[0] for _, field, _, _ in fields if field is not None]
-    if "" in firsts and any(isinstance(first, int) for first in firsts):
-        return None
-    for literal, field, spec, conversion in fields:
-        if literal:
-            values.append(_literal(literal, template))
-        if field is None:
-            continue
-        name = str(len(used)) if field[0] == "" else str(field[0])
-        value = given.get(name)
-        if value is None or "{" in (spec or "") or (conversion or "s") not in "sr":
-            return None
-        used.add(name)
-        value = _stepped(value, field[1], node)
-        if value is None:
-            return None
-        written = ast.copy_location(ast.JoinedStr([_literal(spec, template)]), template) if spec else None
-        code = _CONVERSIONS[conversion] if conversion else -1
-        values.append(ast.copy_location(ast.FormattedValue(value, code, written), node))
-    # An argument that no field asks for is evaluated all the same, so that it stays a call.
-    return values if values and used == set(given) else None
