@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 
 import wrapt
 
 from taint.modes import Mode, current_mode
-from taint.propagation.patches import apply_patches, revert_patches
+from taint.propagation.patches import Patch, Swap, apply_patches, revert_patches
+from taint.propagation.rewriting import remove_rewriting, rewrite_packages
 
-__all__ = ["GROUPS", "install", "uninstall"]
+__all__ = ["GROUPS", "add_patches", "install", "uninstall"]
 
 GROUPS: dict[str, str] = {
     **dict.fromkeys(("re", "fnmatch"), "regex"),
@@ -45,39 +47,59 @@ class _State:
     is_installed: bool = False
 
 
+_added: dict[str, Callable[[ModuleType], Iterable[Patch | Swap]]] = {}
 _watched: set[str] = set()
 _state = _State()
 
 
-def install() -> None:
+def install(*, packages: Iterable[str] = ()) -> None:
     """Wrap the standard library's operations on text and bytes, so that their results carry labels on.
 
     Labels: of the arguments, on what is derived from them. Call it once, early: a name that was
-    imported before (`from hashlib import sha256`) stays native. Calling it again changes nothing;
-    in mode `off` it does nothing.
+    imported before (`from hashlib import sha256`) stays native, and so does a package that was
+    imported before. Calling it again adds packages and changes nothing else; in mode `off` it does nothing.
+
+    Args:
+        packages: Packages and modules to make exact, sub-packages included: they are rewritten as they
+            are imported, so that f-strings, `join`, `%` and `format` in them keep labels.
+
+    Raises:
+        ConfigurationError: `packages` is no list of names.
+        IntegrationError: A function to be wrapped does not exist. Nothing is wrapped then.
     """
     if current_mode() is Mode.OFF:
         return
     _state.is_installed = True
-    for name in GROUPS:
+    for name in (*GROUPS, *_added):
         module = sys.modules.get(name)
         if module is not None:
             _wrap(module)
         elif name not in _watched:
             _watched.add(name)
             wrapt.register_post_import_hook(_wrap, name)
+    rewrite_packages(packages)
+
+
+def add_patches(module: str, patches: Callable[[ModuleType], Iterable[Patch | Swap]]) -> None:
+    """Have `install` wrap, in a module once that is imported, what a layer above this one knows of."""
+    _added[module] = patches
 
 
 def uninstall() -> None:
-    """Put every original back, the identical object."""
+    """Put every original back, the identical object; packages are imported as they are from here on."""
     _state.is_installed = False
     revert_patches()
+    remove_rewriting()
 
 
 def _wrap(module: ModuleType) -> None:
     if not _state.is_installed:
         return
-    group = GROUPS[module.__name__]
+    if module.__name__ in _added:
+        apply_patches(_added[module.__name__](module))
+    group = GROUPS.get(module.__name__)
+    if group is None:
+        return
     patches = getattr(importlib.import_module(f"{__name__}.{group}"), "patches", None)
     if patches is None:
         return  # The group itself has just imported this module, and is dealt with when it is ready.

@@ -1,0 +1,100 @@
+"""The command line: `python -m taint COMMAND`.
+
+Each command is one entry of `COMMANDS`: what it is for, the function that adds its options to a
+parser, and the one that runs it and gives the exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import runpy
+import sys
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taint.propagation import install
+from taint.propagation.rewriting import script_code
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Args:
+        summary: What it is for, in one line.
+        add_options: Adds its options to its parser.
+        run: Does it; the exit status.
+    """
+
+    summary: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p",
+        "--package",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="make this package exact too, by rewriting it as it is imported; may be given several times",
+    )
+    parser.add_argument("-m", dest="is_module", action="store_true", help="run a module, as python -m does")
+    parser.add_argument("program", help="a script, or with -m the name of a module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program finds in sys.argv")
+
+
+def _run_program(options: argparse.Namespace) -> int:
+    program: str = options.program
+    if options.is_module:
+        # As `python -m`: modules are looked for from where one stands.
+        sys.path.insert(0, str(Path.cwd()))
+        sys.argv = [program, *options.arguments]
+        install(packages=[*options.package, program.partition(".")[0]])
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+        return 0
+    path = Path(program)
+    if not path.is_file():
+        sys.stderr.write(
+            f"there is no script {program!r}. Give the path of a Python file, or -m and a module's name.\n"
+        )
+        return 2
+    sys.argv = [program, *options.arguments]
+    sys.path.insert(0, str(path.resolve().parent))
+    install(packages=options.package)
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=program, __builtins__=__builtins__, __package__=None, __spec__=None)
+    sys.modules["__main__"] = module
+    with io.open_code(str(path.resolve())) as file:
+        code = script_code(file.read(), program)
+    exec(code, module.__dict__)  # noqa: S102  # This is what the command is for.
+    return 0
+
+
+COMMANDS = {"run": Command("run a program with labels followed, and rewritten", _run_options, _run_program)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the program's name; `sys.argv[1:]` by default.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m taint", description="Keep personal data to its purpose.")
+    choices = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        chosen = choices.add_parser(name, help=command.summary, description=f"{command.summary.capitalize()}.")
+        command.add_options(chosen)
+        chosen.set_defaults(run=command.run)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
