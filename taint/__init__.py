@@ -22,10 +22,10 @@ from taint.errors import (
 )
 from taint.evidence import Evidence
 from taint.flows import check, sink, source, zone
+from taint.installation import install, uninstall
 from taint.labels import Label, Labels, Range, Trace
 from taint.modes import Mode
 from taint.policy import Flow, Outcome, Verdict
-from taint.propagation import install, uninstall
 from taint.version import __version__
 
 __all__ = [

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from taint.carriers.containers import map_leaves
 from taint.carriers.coverage import Coverage, Span, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
-from taint.carriers.values import labels_of
+from taint.carriers.values import apply_labels, labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
 
@@ -295,8 +294,8 @@ def label_loaded(
     """Put a document's labels on the values that were loaded from it.
 
     Labels: on the leaves whose place in the document is covered, and on no others; where value and
-    document cannot be paired, on every leaf of the part. Keys of a mapping count where they are
-    covered for themselves, or do not look like a plain name.
+    document cannot be paired, on every leaf of the part but numbers, as `taint.label` does it. Keys of
+    a mapping count where they are covered for themselves, or do not look like a plain name.
 
     Args:
         value: As the native loader gave it: new objects, which are labelled in place.
@@ -320,7 +319,7 @@ def _whole(value: Any, labels: Labels) -> Any:
     """Label every leaf, and every key that does not look like a plain name."""
     if not labels:
         return value
-    labelled = map_leaves(value, lambda leaf: carry(leaf, labels))
+    labelled = apply_labels(value, labels)
     _label_odd_keys(labelled, labels)
     return labelled
 

@@ -45,14 +45,19 @@ class _Applied:
     original: Any
     replacement: Any
     is_on: bool = True
+    group: str = ""
 
 
 _applied: list[_Applied] = []
 _lock = threading.RLock()
 
 
-def apply_patches(patches: Iterable[Patch]) -> None:
+def apply_patches(patches: Iterable[Patch], *, group: str = "") -> None:
     """Wrap functions; those that are wrapped already stay as they are.
+
+    Args:
+        patches: What to wrap.
+        group: Under which name `revert_patches` finds them; the standard library's have none.
 
     Raises:
         IntegrationError: A function does not exist. What was wrapped before it is put back.
@@ -71,7 +76,7 @@ def apply_patches(patches: Iterable[Patch]) -> None:
                     f"nothing to wrap at {getattr(patch.owner, '__name__', patch.owner)!r}.{patch.name}. "
                     "This version of the library is not supported. Report it, or leave it out of install()."
                 ) from None
-            applied = _Applied(patch, original, None)
+            applied = _Applied(patch, original, None, group=group)
             applied.replacement = wrapt.FunctionWrapper(
                 original, patch.wrapper, enabled=functools.partial(getattr, applied, "is_on")
             )
@@ -79,15 +84,22 @@ def apply_patches(patches: Iterable[Patch]) -> None:
             _applied.append(applied)
 
 
-def revert_patches() -> None:
-    """Put every original back."""
+def revert_patches(*, group: str = "") -> None:
+    """Put every original of a group back, the last one first."""
     with _lock:
-        _revert_from(0)
+        reverted = [applied for applied in _applied if applied.group == group]
+        _applied[:] = [applied for applied in _applied if applied.group != group]
+        for applied in reversed(reverted):
+            _revert(applied)
 
 
 def _revert_from(begun: int) -> None:
     while len(_applied) > begun:
-        applied = _applied.pop()
-        applied.is_on = False
-        if inspect.getattr_static(applied.patch.owner, applied.patch.name, None) is applied.replacement:
-            setattr(applied.patch.owner, applied.patch.name, applied.original)
+        _revert(_applied.pop())
+
+
+def _revert(applied: _Applied) -> None:
+    applied.is_on = False
+    owner, name = applied.patch.owner, applied.patch.name
+    if inspect.getattr_static(owner, name, None) is applied.replacement:
+        setattr(owner, name, applied.original)

@@ -1,0 +1,38 @@
+"""`install` and `uninstall`: the standard library's operations and the integrations, together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from taint import propagation
+from taint.integrations.base import Integration
+from taint.integrations.registry import install_integrations, uninstall_integrations
+from taint.modes import Mode, current_mode
+
+__all__ = ["install", "uninstall"]
+
+
+def install(*, integrations: Iterable[str | Integration] | None = None) -> None:
+    """Wrap the operations of libraries on text and bytes, so that their results carry labels on.
+
+    Labels: of the arguments, on what is derived from them. Call it once, early: a name that was
+    imported before (`from hashlib import sha256`) stays native. Calling it again changes nothing;
+    in mode `off` it does nothing. It imports no library: an integration waits for its library.
+
+    Args:
+        integrations: Which ones, by name (`"orjson"`) or made with options; all whose library is
+            installed by default, none with `[]`.
+
+    Raises:
+        IntegrationError: An integration that was asked for is unknown, or its library is not there
+            or not supported.
+    """
+    if current_mode() is not Mode.OFF:
+        propagation.install()
+        install_integrations(integrations)
+
+
+def uninstall() -> None:
+    """Put every original back, the identical object."""
+    uninstall_integrations()
+    propagation.uninstall()
