@@ -2,13 +2,13 @@
 
 Source: none. Sink: none.
 
-Covered: `msgspec.json` and `msgspec.msgpack`: `encode` and `Encoder.encode`, `encode_lines`, with
+Covered: `msgspec.json` and `msgspec.msgpack`: `encode` and `Encoder.encode`, with
 `enc_hook`, renamed and nested `Struct` fields, dataclasses and attrs classes; `decode` and
 `Decoder.decode` label the leaves that the document's labels cover, and no others, also in typed
 results. `Encoder.encode_into` writes the plain bytes and leaves labels behind, since a buffer of the
-caller's cannot carry any.
+caller's cannot carry any. `encode_lines` and `decode_lines` are labelled as a whole.
 
-Not covered: names imported before `install()`; `decode_lines`, labelled as a whole; `to_builtins`,
+Not covered: names imported before `install()`; `to_builtins`,
 `convert`, `msgspec.yaml` and `msgspec.toml`, which msgspec does in C and gives plain (`convert` keeps a
 labelled text as it is).
 
@@ -141,18 +141,9 @@ class _Encoder(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its prox
         return self._self_form.encoded(document, made)
 
     def encode_lines(self, values: Any) -> Any:
-        """Encode line by line as the native one does. Labels: where the values stand."""
-        values = list(values)
+        """Encode line by line as the native one does. Labels: on all lines."""
         document, made = self._self_encode(self.__wrapped__.encode_lines, values)
-        lines = document.splitlines(keepends=True) if made.labels else []
-        if len(lines) != len(values):
-            return apply_labels(document, made.labels)
-        parts = []
-        for line, value in zip(lines, values, strict=True):
-            part = detached(value, _force)
-            part.labels = part.labels if self._self_hook is None else made.labels
-            parts.append(self._self_form.encoded(line, part))
-        return apply_labels(b"", made.labels).join(parts) if not parts else sum(parts[1:], parts[0])
+        return apply_labels(document, made.labels)
 
     def encode_into(self, value: Any, *rest: Any) -> None:
         """Encode into a buffer as the native one does. Labels: left behind."""
