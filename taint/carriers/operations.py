@@ -293,8 +293,12 @@ def _add(carrier: Kind, native: Kind, method: Method) -> Method:
     operands = str if native is str else (bytes, bytearray, memoryview)
 
     def override(self: Any, other: Any) -> Any:
-        if not isinstance(other, operands):
-            return NotImplemented  # So that the other's `__radd__` has its turn, as with a native left side.
+        kind = type(other)
+        if kind is not native and kind is not carrier:
+            # So that the other's `__radd__` has its turn, as with a native left side: Markup's escapes this value.
+            is_first = type(self) is not carrier or not hasattr(kind, "__radd__")
+            if not is_first or not isinstance(other, operands):
+                return NotImplemented
         value = method(self, other)
         coverage = self._coverage
         more = getattr(other, "_coverage", None)
