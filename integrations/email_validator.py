@@ -45,7 +45,7 @@ class EmailValidatorIntegration(Integration):
 
 def _validate_email(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     checked = plain_call(wrapped, args, kwargs)
-    address = args[0] if args else kwargs.get("email")
+    address = args[0] if args else kwargs.get("email")  # By position only, in newer versions.
     if is_carrier(address):
         for name, part in vars(checked).items():
             if not isinstance(part, bool | int | float):

@@ -95,15 +95,14 @@ def _new(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwa
 
 def _promote(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Let `Markup`'s own method run on a markup that looks at its arguments' labels."""
-    from taint.integrations.markup_carrier import TaintedMarkup, promoted
+    from markupsafe import Markup
 
-    if type(instance) is TaintedMarkup or not labels_of(args):
+    from taint.integrations.markup_carrier import promoted
+
+    # A labelled markup looks at them by itself; another's subclass keeps its type.
+    if type(instance) is not Markup or not labels_of(args):
         return wrapped(*args, **kwargs)
-    return _on(wrapped, promoted(instance), args, kwargs)
-
-
-def _on(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return wrapped.__func__(instance, *args, **kwargs)
+    return wrapped.__func__(promoted(instance), *args, **kwargs)  # type: ignore[attr-defined]  # It is bound.
 
 
 def _join(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -111,16 +110,19 @@ def _join(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
 
 
 def _format(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    from taint.integrations.markup_carrier import formatted
-
-    if not is_carrier(instance) and not labels_of(args) and not labels_of(kwargs):
-        return wrapped(*args, **kwargs)
-    return formatted(instance, args, kwargs)
+    return _formatted(wrapped, instance, args, kwargs, (args, kwargs))
 
 
 def _format_map(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    from taint.integrations.markup_carrier import formatted
+    return _formatted(wrapped, instance, args, kwargs, ((), *args))
 
-    if not is_carrier(instance) and not labels_of(args):
-        return wrapped(*args, **kwargs)
-    return formatted(instance, (), *args)
+
+def _formatted(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fields: tuple[Any, ...]
+) -> Any:
+    from markupsafe import Markup
+
+    from taint.integrations.markup_carrier import TaintedMarkup, formatted
+
+    is_ours = type(instance) is TaintedMarkup or (type(instance) is Markup and bool(labels_of(fields)))
+    return formatted(instance, *fields) if is_ours and len(fields) == 2 else wrapped(*args, **kwargs)  # noqa: PLR2004

@@ -22,7 +22,7 @@ in one piece.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from taint.carriers.coverage import Coverage
@@ -142,10 +142,19 @@ def _node(document: str, node: Any, seen: dict[int, Node]) -> Node:
         return seen[id(node)]
     start, stop = node.start_mark.index, node.end_mark.index
     if isinstance(node, yaml.MappingNode):
-        members = tuple((_node(document, key, seen), _node(document, item, seen)) for key, item in node.value)
-        made = Node(start, stop, members=members)
+        members: list[tuple[Node, Node]] = []
+        for key, item in node.value:
+            found = _node(document, item, seen)
+            if key.tag == "tag:yaml.org,2002:merge":  # `<<`: what is merged in gives way to what is written here.
+                merged = (found,) if found.items is None else found.items
+                members[:0] = [pair for one in reversed(merged) for pair in one.members or ()]
+            else:
+                members.append((_node(document, key, seen), found))
+        parts = [part for pair in members for part in pair]
+        made = Node(*_extent(start, stop, parts), members=tuple(members))
     elif isinstance(node, yaml.SequenceNode):
-        made = Node(start, stop, items=tuple(_node(document, item, seen) for item in node.value))
+        items = tuple(_node(document, item, seen) for item in node.value)
+        made = Node(*_extent(start, stop, items), items=items)
     elif node.tag == "tag:yaml.org,2002:str":
         quote = 1 if node.style in ("'", '"') else 0
         is_exact = document[start + quote : stop - quote] == node.value
@@ -154,3 +163,8 @@ def _node(document: str, node: Any, seen: dict[int, Node]) -> Node:
         made = Node(start, stop)
     seen[id(node)] = made
     return made
+
+
+def _extent(start: int, stop: int, parts: Iterable[Node]) -> tuple[int, int]:
+    """Take in what stands elsewhere, because it is an anchor's other use."""
+    return min((start, *(part.start for part in parts))), max((stop, *(part.stop for part in parts)))

@@ -236,18 +236,26 @@ def detached(value: Any, force: Callable[[Any, str, Any], None] = object.__setat
 
 
 def _leaf_spans(node: Node, value: Any) -> Iterator[Span]:
-    coverage = coverage_of(value)
-    if node.edges is not None and node.text is not None and _key_text(value) == node.text:
-        for start, stop, labels in spans_of(coverage, len(node.text)):
+    if node.edges is None or node.text is None:
+        yield node.start, node.stop, labels_of_carrier(value)
+    elif isinstance(value, TaintedStr | TaintedBytes) and _key_text(value) == node.text:
+        for start, stop, labels in spans_of(value._coverage, len(node.text)):
             yield node.edges[start], node.edges[stop], labels
     else:
-        yield node.start, node.stop, labels_of_carrier(value)
+        yield node.edges[0], node.edges[-1], labels_of_carrier(value)
 
 
 def _pairs(
-    members: tuple[tuple[Node, Node], ...], mapping: dict[Any, Any]
+    members: tuple[tuple[Node, Node], ...], mapping: dict[Any, Any], *, last: bool = False
 ) -> Iterator[tuple[tuple[Node, Node] | None, Any, Any]]:
-    """Pair a mapping with what stands for it: in order where the keys agree, else by key (sorted keys)."""
+    """Pair a mapping with what stands for it: in order where the keys agree, else by key (sorted keys).
+
+    Args:
+        members: Of the document.
+        mapping: Of the program.
+        last: Where a document has a key several times, only the last one counts; else every one does,
+            since `{1: ..., "1": ...}` is written so.
+    """
     names = [_key_text(key) for key in mapping]
     if len(members) == len(names) and all(
         found.text is None or found.text == name for (found, _), name in zip(members, names, strict=True)
@@ -259,8 +267,8 @@ def _pairs(
         by_name.setdefault(pair[0].text, []).append(pair)
     by_name.pop(None, None)
     for name, (key, item) in zip(names, mapping.items(), strict=True):
-        # Every place with this name: {1: ..., "1": ...} has it twice.
-        for found in by_name.get(name) or (None,):
+        places: Sequence[tuple[Node, Node] | None] = by_name.get(name) or (None,)
+        for found in places[-1:] if last else places:
             yield found, key, item
 
 
@@ -394,7 +402,7 @@ class _Loaded:
 
     def mapping(self, members: tuple[tuple[Node, Node], ...], node: Node, value: dict[Any, Any]) -> Any:
         pairs = []
-        for found, key, item in list(_pairs(members, value)):
+        for found, key, item in list(_pairs(members, value, last=True)):
             if found is None:
                 return _whole(value, flat(tuple(self.over(node.start, node.stop))))
             pairs.append((key, self.key(found[0], key), item, self.labelled(found[1], item)))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,6 @@ def class_of(name: str) -> type[Integration]:
     module, _, attribute = INTEGRATIONS[name].partition(":")
     found: type[Integration] = getattr(importlib.import_module(module), attribute)
     return found
-
-
-@pytest.fixture(autouse=True)
-def nothing_installed() -> Iterator[None]:
-    """Leave nothing wrapped behind."""
-    taint.uninstall()
-    yield
-    taint.uninstall()
 
 
 def targets() -> list[tuple[Any, str, Any]]:
