@@ -164,7 +164,9 @@ def _installed_version(name: str) -> str | None:
 
 def _order(version: str, bound: str) -> int:
     """Compare by the numbers of the release: below 0, 0 or above."""
-    here, there = ([int(part) for part in re.match(r"[0-9.]*", text)[0].split(".") if part] for text in (version, bound))
+    here, there = (
+        [int(part) for part in re.match(r"[0-9.]*", text)[0].split(".") if part] for text in (version, bound)
+    )
     size = max(len(here), len(there))
     here, there = here + [0] * (size - len(here)), there + [0] * (size - len(there))
     return (here > there) - (here < there)

@@ -103,10 +103,14 @@ class _Format:
         value = plain_call(wrapped, args, kwargs)
         return self.decoded(value, args[0]) if args else value
 
-    def encoder(self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def encoder(
+        self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         return _Encoder(self, wrapped, args, kwargs)
 
-    def decoder(self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def decoder(
+        self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         return _Decoder(self, wrapped(*args, **kwargs))
 
 

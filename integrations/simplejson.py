@@ -36,9 +36,7 @@ class SimplejsonIntegration(Integration):
         import simplejson
 
         # The module's four functions, since its first version; it has no events.
-        self._wrap(
-            (Patch(simplejson, "dumps", dumps_wrapper("default", at=9)), Patch(simplejson, "loads", loads))
-        )
+        self._wrap((Patch(simplejson, "dumps", dumps_wrapper("default", at=9)), Patch(simplejson, "loads", loads)))
         self._wrap(
             (
                 Patch(simplejson, "dump", dump_wrapper(simplejson.dumps, "default")),

@@ -55,7 +55,9 @@ def test_registry_lists_every_file() -> None:
 def test_one_identifier(name: str) -> None:
     """Identifier, file, extra and test file have one name, and the extra asks for what the class requires."""
     integration = class_of(name)
-    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
     assert integration.identifier == name
     assert integration.__module__ == f"taint.integrations.{name}"
     assert (CHECKOUT / "integrations" / f"{name}.py").is_file()

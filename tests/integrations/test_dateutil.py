@@ -48,7 +48,9 @@ def test_parse(operation: Callable[[Any], Any], text: str) -> None:
 
 def test_difference_of_dates() -> None:
     """A relativedelta between labelled dates is computed as between plain ones."""
-    delta = dateutil.relativedelta.relativedelta(dateutil.parser.parse(secret("2020-02-29")), datetime.datetime(1980, 2, 28))
+    delta = dateutil.relativedelta.relativedelta(
+        dateutil.parser.parse(secret("2020-02-29")), datetime.datetime(1980, 2, 28)
+    )
     assert (delta.years, delta.days) == (40, 1)
 
 

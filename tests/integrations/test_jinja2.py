@@ -77,9 +77,23 @@ def test_render(template: str, expected: list[str], autoescape: bool) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        *("[name, other]|join(', ')", "name|replace('A', 'B')", "'%s!'|format(name)", "name|indent", "name|wordwrap(2)"),
+        *(
+            "[name, other]|join(', ')",
+            "name|replace('A', 'B')",
+            "'%s!'|format(name)",
+            "name|indent",
+            "name|wordwrap(2)",
+        ),
         *("name|truncate(3, true, '')", "name|urlize", "{'a': name}|xmlattr", "{'a': name}|tojson", "name|title"),
-        *("name|urlencode", "name|pprint", "name|replace('<', '')|striptags", "name|upper", "name|trim", "name|e", "name|safe"),
+        *(
+            "name|urlencode",
+            "name|pprint",
+            "name|replace('<', '')|striptags",
+            "name|upper",
+            "name|trim",
+            "name|e",
+            "name|safe",
+        ),
         *("name|string|lower", "name|center(20)", "name|default('x')", "[name]|map('upper')|first", "name|list|first"),
         *("other|replace('x', name)", "name|reverse", "name|capitalize"),
     ],

@@ -141,7 +141,6 @@ def test_default_sees_the_original_dataclass() -> None:
     assert marked(document) == [b"+1415"]
 
 
-
 def test_values_are_left_alone() -> None:
     """The values that are dumped are not changed."""
     value = record(secret)
