@@ -26,6 +26,7 @@ __all__ = ["Integration", "unmet"]
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)\s*(?P<bounds>[^;]*)")
 _BOUND = re.compile(r"\s*(?P<sign>>=|<=|==|!=|>|<)\s*(?P<version>[0-9.]+)\s*")
+_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _SIGNS = {
     ">=": lambda order: order >= 0,
     "<=": lambda order: order <= 0,
@@ -164,9 +165,7 @@ def _installed_version(name: str) -> str | None:
 
 def _order(version: str, bound: str) -> int:
     """Compare by the numbers of the release: below 0, 0 or above."""
-    here, there = (
-        [int(part) for part in re.match(r"[0-9.]*", text)[0].split(".") if part] for text in (version, bound)
-    )
+    here, there = ([int(part) for part in _RELEASE.findall(text)[0].split(".")] for text in (version, bound))
     size = max(len(here), len(there))
     here, there = here + [0] * (size - len(here)), there + [0] * (size - len(there))
     return (here > there) - (here < there)

@@ -81,7 +81,7 @@ class Jinja2Integration(Integration):
 
 
 def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
-    pieces = list(*args)
+    pieces: list[Any] = list(*args)
     if not any(map(is_carrier, pieces)):
         return wrapped(pieces)
     # A proxy holds a subclass of str, such as a Markup, which join refuses: it is its text that is joined.

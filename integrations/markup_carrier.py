@@ -106,7 +106,7 @@ class _Recording(EscapeFormatter):
     def _vformat(self, *args: Any, **kwargs: Any) -> Any:
         self.depth += 1
         try:
-            return super()._vformat(*args, **kwargs)  # type: ignore[misc]  # string.Formatter's, not in typeshed.
+            return super()._vformat(*args, **kwargs)
         finally:
             self.depth -= 1
 

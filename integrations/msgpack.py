@@ -58,7 +58,7 @@ class MsgpackIntegration(Integration):
         )
 
 
-class _Packer(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy as Any.
+class _Packer(wrapt.ObjectProxy[Any]):
     """A `Packer`, a compiled class, whose `pack` labels what it gives."""
 
     def __init__(self, make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ class _Packer(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy
         super().__init__(make(*args, **kwargs))
 
     def _self_convert(self, value: Any) -> Any:
-        convert = self._self_default
+        convert: Any = self._self_default
         if self._self_made is not None:
             convert = self._self_made.hook(convert)
         return convert(value)
@@ -105,7 +105,7 @@ def _unpackb(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
     return label_loaded(value, coverage, lambda: msgpack_tree(exact(packed)))
 
 
-class _Unpacker(wrapt.ObjectProxy):  # type: ignore[misc]  # As above.
+class _Unpacker(wrapt.ObjectProxy[Any]):
     """An `Unpacker`, a compiled class, that labels what it gives with what was fed to it."""
 
     def __init__(self, unpacker: Any, labels: Labels) -> None:

@@ -14,8 +14,8 @@ __all__ = ["msgpack_tree"]
 # First byte: how many bytes the value takes after it.
 _FIXED = {
     **dict.fromkeys((*range(0x80), *range(0xE0, 0x100), 0xC0, 0xC2, 0xC3), 0),
-    **{0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8},
-    **{0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17},  # Extensions of fixed size, with their type.
+    **dict(zip(range(0xCA, 0xD4), (4, 8, 1, 2, 4, 8, 1, 2, 4, 8), strict=True)),
+    **dict(zip(range(0xD4, 0xD9), (2, 3, 5, 9, 17), strict=True)),  # Extensions of fixed size, with their type.
 }
 # First byte: how many bytes the size takes.
 _BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4}

@@ -114,7 +114,7 @@ class _Format:
         return _Decoder(self, wrapped(*args, **kwargs))
 
 
-class _Encoder(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its proxy as Any.
+class _Encoder(wrapt.ObjectProxy[Any]):
     """An `Encoder`, a final compiled class, that labels what it gives."""
 
     def __init__(self, form: _Format, make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ class _Encoder(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its prox
         super().__init__(make(*args, **kwargs))
 
     def _self_convert(self, value: Any) -> Any:
-        convert = self._self_hook
+        convert: Any = self._self_hook
         if self._self_making:
             convert = self._self_making[-1].hook(convert)
         return convert(value)
@@ -154,7 +154,7 @@ class _Encoder(wrapt.ObjectProxy):  # type: ignore[misc]  # wrapt types its prox
         self._self_encode(self.__wrapped__.encode_into, value, *map(exact, rest))
 
 
-class _Decoder(wrapt.ObjectProxy):  # type: ignore[misc]  # As above.
+class _Decoder(wrapt.ObjectProxy[Any]):
     """A `Decoder`, a final compiled class, that labels what it gives."""
 
     def __init__(self, form: _Format, decoder: Any) -> None:

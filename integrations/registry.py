@@ -118,7 +118,7 @@ def _load(name: str) -> type[Integration]:
             return loaded
         raise IntegrationError(
             f"entry point {name!r} of group {ENTRY_POINTS!r} is not an integration. It has to name a class that "
-            f"derives from taint.integrations.base.Integration and has the identifier {name!r}. Report it to its package."
+            f"derives from taint.integrations.base.Integration and has the identifier {name!r}. Tell its authors."
         )
     names = integration_names()
     near = difflib.get_close_matches(name, names, n=1)

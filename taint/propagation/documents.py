@@ -14,10 +14,10 @@ import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from taint.carriers.coverage import Coverage, Span, flat, spans_of, tidy
-from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.carriers.values import apply_labels, labels_of
@@ -54,7 +54,7 @@ def layered(spans: Iterable[Span], length: int) -> Coverage | None:
     """Give the coverage of spans that may overlap and come in any order: where they do, labels join."""
     wanted = [span for span in spans if span[0] < span[1] and span[2]]
     ordered = sorted(wanted, key=lambda span: span[:2])
-    if all(before[1] <= after[0] for before, after in zip(ordered, ordered[1:], strict=False)):
+    if all(before[1] <= after[0] for before, after in pairwise(ordered)):
         return tidy(ordered, length)
     edges = sorted({edge for start, stop, _ in ordered for edge in (start, stop)})
     pieces = [NO_LABELS] * len(edges)
@@ -77,6 +77,13 @@ def _field_names(value: Any) -> dict[str, str] | None:
         attributes = getattr(kind, "__attrs_attrs__", None)
         names = None if attributes is None else [attribute.name for attribute in attributes]
     return None if names is None else {name: name for name in names}
+
+
+def _as_mapping(value: Any) -> dict[Any, Any] | None:
+    if isinstance(value, dict):
+        return value
+    names = _field_names(value)
+    return None if names is None else {shown: getattr(value, name, None) for shown, name in names.items()}
 
 
 def _key_text(key: Any) -> str | bytes | None:
@@ -155,36 +162,32 @@ class Detached:
 
     def _plain_container(self, value: Any) -> Any:
         if isinstance(value, dict):
-            pairs = [(key, self._plain(key), item, self._plain(item)) for key, item in value.items()]
-            if all(key is new_key and item is new for key, new_key, item, new in pairs):
-                return value
-            twin = {} if type(value) is dict else copy.copy(value)
-            twin.clear()
-            twin.update({new_key: new for _, new_key, _, new in pairs})
-            return twin
-        if isinstance(value, list):
+            return self._plain_mapping(value)
+        if isinstance(value, list | tuple | set | frozenset):
             items = [self._plain(item) for item in value]
             if all(new is item for new, item in zip(items, value, strict=True)):
                 return value
+            if not isinstance(value, list):
+                return getattr(type(value), "_make", type(value))(items)
             if type(value) is list:
                 return items
             twin = copy.copy(value)
             twin[:] = items
             return twin
-        if isinstance(value, tuple | set | frozenset):
-            items = [self._plain(item) for item in value]
-            if all(new is item for new, item in zip(items, value, strict=True)):
-                return value
-            return getattr(type(value), "_make", type(value))(items)
-        names = _field_names(value)
-        if names is None:
+        return self._plain_fields(value, _field_names(value) or {})
+
+    def _plain_mapping(self, value: dict[Any, Any]) -> Any:
+        pairs = [(key, self._plain(key), item, self._plain(item)) for key, item in value.items()]
+        if all(key is new_key and item is new for key, new_key, item, new in pairs):
             return value
-        changed = {}
-        for name in names.values():
-            item = getattr(value, name, None)
-            new = self._plain(item)
-            if new is not item:
-                changed[name] = new
+        twin: dict[Any, Any] = {} if type(value) is dict else copy.copy(value)
+        twin.clear()
+        twin.update({new_key: new for _, new_key, _, new in pairs})
+        return twin
+
+    def _plain_fields(self, value: Any, names: dict[str, str]) -> Any:
+        items = {name: getattr(value, name, None) for name in names.values()}
+        changed = {name: new for name, item in items.items() if (new := self._plain(item)) is not item}
         if not changed:
             return value
         twin = copy.copy(value)
@@ -197,26 +200,21 @@ class Detached:
         stack: list[tuple[Node, Any]] = [(tree, self.original)]
         while stack:
             node, value = stack.pop()
-            if id(value) in self._converted:
-                value = self._converted[id(value)][1]
+            value = self._converted.get(id(value), (None, value))[1]
             if type(value) in _PLAIN:
                 continue
             if is_carrier(value):
                 yield from _leaf_spans(node, value)
-                continue
-            names = None if node.members is None or isinstance(value, dict) else _field_names(value)
-            if names is not None:
-                value = {shown: getattr(value, name, None) for shown, name in names.items()}
-            if isinstance(value, dict) and node.members is not None:
-                for found, key, item in _pairs(node.members, value):
+            elif isinstance(value, list | tuple) and node.items is not None and len(node.items) == len(value):
+                stack.extend(zip(node.items, value, strict=True))
+            elif node.members is not None and (mapping := _as_mapping(value)) is not None:
+                for found, key, item in _pairs(node.members, mapping):
                     if found is None:
                         yield node.start, node.stop, labels_of(key) | labels_of(item) | self._converted_labels
                         continue
                     if is_carrier(key):
                         yield from _leaf_spans(found[0], key)
                     stack.append((found[1], item))
-            elif isinstance(value, list | tuple) and node.items is not None and len(node.items) == len(value):
-                stack.extend(zip(node.items, value, strict=True))
             else:
                 yield node.start, node.stop, labels_of(value) | self._converted_labels
 
@@ -371,22 +369,22 @@ class _Loaded:
         spans = self.over(node.start, node.stop)
         if not spans:
             return value
-        if node.members is not None:
-            names = None if isinstance(value, dict) else _field_names(value)
-            if isinstance(value, dict):
-                return self.mapping(node.members, node, value)
-            if names is not None:
-                return self.fields(node, value, names)
-        elif node.items is not None:
-            if isinstance(value, list) and len(value) == len(node.items):
-                value[:] = [self.labelled(part, item) for part, item in zip(node.items, value, strict=True)]
-                return value
-            if isinstance(value, tuple) and len(value) == len(node.items):
-                items = [self.labelled(part, item) for part, item in zip(node.items, value, strict=True)]
-                return getattr(type(value), "_make", type(value))(items)
-        elif node.edges is not None and node.text is not None and value == node.text and type(value) in (str, bytes):
+        if node.members is not None and isinstance(value, dict):
+            return self.mapping(node.members, node, value)
+        if node.members is not None and (names := _field_names(value)) is not None:
+            return self.fields(node, value, names)
+        if node.items is not None and isinstance(value, list | tuple) and len(value) == len(node.items):
+            return self.sequence(node.items, value)
+        if node.edges is not None and node.text is not None and value == node.text and type(value) in (str, bytes):
             return _put(value, self.leaf(node, spans))
         return _whole(value, flat(tuple(spans)))
+
+    def sequence(self, parts: tuple[Node, ...], value: Any) -> Any:
+        items = [self.labelled(part, item) for part, item in zip(parts, value, strict=True)]
+        if isinstance(value, list):
+            value[:] = items
+            return value
+        return getattr(type(value), "_make", type(value))(items)
 
     def leaf(self, node: Node, spans: Iterable[Span]) -> Coverage | None:
         """Give the coverage of a text: a character is covered where any part of what stands for it is."""
@@ -410,9 +408,7 @@ class _Loaded:
             value.clear()
             value.update((new_key, new) for _, new_key, _, new in pairs)
         else:
-            for key, _, item, new in pairs:
-                if new is not item:
-                    value[key] = new
+            value.update({key: new for key, _, item, new in pairs if new is not item})
         return value
 
     def key(self, node: Node, key: Any) -> Any:
@@ -424,16 +420,13 @@ class _Loaded:
         return carry(key, flat(tuple(spans)))
 
     def fields(self, node: Node, value: Any, names: dict[str, str]) -> Any:
-        found = {key.text: item for key, item in node.members or ()}
-        if not all(name is None or name in names for name in found):
-            # A tag of the class, or fields that its class leaves out: not data of this object, and no harm.
-            found = {name: item for name, item in found.items() if name in names}
-        for shown, name in names.items():
-            if shown in found:
-                item = getattr(value, name, None)
-                new = self.labelled(found[shown], item)
-                if new is not item:
-                    self.force(value, name, new)
+        # What is not among them is a tag of the class, or a field that it leaves out.
+        found = {key.text: part for key, part in node.members or () if isinstance(key.text, str) and key.text in names}
+        for shown, part in found.items():
+            item = getattr(value, names[shown], None)
+            new = self.labelled(part, item)
+            if new is not item:
+                self.force(value, names[shown], new)
         return value
 
 

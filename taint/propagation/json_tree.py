@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # As old as the module; typeshed has not got it.
 from typing import Any
 
 from taint.carriers.coverage import Coverage
@@ -59,7 +59,7 @@ def _text(document: str, start: int, stop: int) -> Node:
     raw = document[start + 1 : stop - 1]
     if "\\" not in raw:
         return Node(start, stop, raw, range(start + 1, stop))
-    text = scanstring(document, start + 1, False)[0]
+    text = scanstring(document, start + 1, False)[0]  # noqa: FBT003  # It takes no names: not strict.
     edges = [start + 1 + escape.start() for escape in _ESCAPE.finditer(raw)] + [stop - 1]
     return Node(start, stop, text, edges if len(edges) == len(text) + 1 else None)
 

@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import json
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 import taint
@@ -218,8 +220,6 @@ def test_unknown_name() -> None:
 
 def test_none_wanted() -> None:
     """With an empty list only the standard library's operations are wrapped."""
-    import orjson
-
     native = orjson.dumps
     taint.install(integrations=[])
     assert orjson.dumps is native
@@ -240,15 +240,11 @@ def test_missing_function_is_an_error() -> None:
         requires = ("orjson",)
 
         def _install(self) -> None:
-            import orjson
-
             self._wrap([patches.Patch(orjson, "dumps", lambda *_: None)])
             self._wrap([patches.Patch(orjson, "no_such_function", lambda *_: None)])
 
-    import orjson
-
     native = orjson.dumps
-    with pytest.raises(taint.IntegrationError, match="nothing to wrap at 'orjson'.no_such_function"):
+    with pytest.raises(taint.IntegrationError, match=r"nothing to wrap at 'orjson'\.no_such_function"):
         Gone().install()
     assert orjson.dumps is native
 
@@ -313,9 +309,8 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
         assert group == "taint.integrations"
         return [point for point in points if name in (None, point.name)]
 
-    import json  # noqa: F401  # It is imported, so that the integration is put on at once.
-
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    assert json.__name__ in sys.modules  # Imported, so that the integration is put on at once.
     assert set(integration_names()) == {*NAMES, "json", "csv"}
     taint.install(integrations=["json"])
     assert Mine.is_installed

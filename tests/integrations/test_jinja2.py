@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import jinja2
+import jinja2.filters
 import pytest
 from markupsafe import Markup
 
@@ -148,8 +149,6 @@ def test_environment_made_before() -> None:
 
 def test_filters_are_put_back() -> None:
     """uninstall() leaves the table of filters as it was, the identical functions."""
-    import jinja2.filters
-
     taint.uninstall()
     before = dict(jinja2.filters.FILTERS)
     taint.install(integrations=["jinja2"])

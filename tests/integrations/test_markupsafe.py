@@ -112,7 +112,7 @@ def test_labelled_template() -> None:
     "operation",
     [
         lambda markup, name: markup % (name, name),
-        lambda markup, name: markup + [name],
+        lambda markup, name: markup + {name},
         lambda markup, name: markup.join(5),
         lambda markup, name: markup.join([name]).index("?"),
         lambda markup, name: (markup + "{x}").format(name),

@@ -1,6 +1,6 @@
 """msgpack: the labels' places in packed bytes, both ways, with the native bytes."""
 
-import datetime
+import datetime as dt
 import io
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_default() -> None:
 
 def test_date() -> None:
     """A labelled date is packed as the plain one."""
-    moment = datetime.datetime(2020, 2, 29, tzinfo=datetime.UTC)
+    moment = dt.datetime(2020, 2, 29, tzinfo=dt.UTC)
     packed = msgpack.packb([secret(moment), moment], datetime=True)
     assert packed == msgpack.packb([moment, moment], datetime=True)
     assert set(leaves(msgpack.unpackb(packed, timestamp=3))) == {"[0]"}

@@ -1,7 +1,7 @@
 """msgspec: labelled values that it refuses natively are encoded, and labels keep their places both ways."""
 
 import dataclasses
-import datetime
+import datetime as dt
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +16,7 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
     """An object with a field that is called otherwise in the document."""
 
     phone_number: str
-    born: datetime.date | None = None
+    born: dt.date | None = None
     friends: list["User"] = []
 
 
@@ -62,15 +62,15 @@ def test_ranges() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_struct(form: ModuleType) -> None:
     """Fields of a frozen, renamed, nested Struct are labelled where they stand, and after typed decoding."""
-    user = User(secret("+1415"), secret(datetime.date(1980, 2, 29)), [User("clean"), User(secret("+49"))])
-    plain = User("+1415", datetime.date(1980, 2, 29), [User("clean"), User("+49")])
+    user = User(secret("+1415"), secret(dt.date(1980, 2, 29)), [User("clean"), User(secret("+49"))])
+    plain = User("+1415", dt.date(1980, 2, 29), [User("clean"), User("+49")])
     document = form.encode(user)
     assert document == form.encode(plain)
     for loaded in (form.decode(document, type=User), form.Decoder(User).decode(document)):
         assert loaded == plain
         assert type(loaded) is User
         assert marked(loaded.phone_number) == ["+1415"]
-        assert isinstance(loaded.born, datetime.date)
+        assert isinstance(loaded.born, dt.date)
         assert taint.labels_of(loaded.born)
         assert [marked(friend.phone_number) for friend in loaded.friends] == [[], ["+49"]]
         assert taint.labels_of(loaded.friends[0].born) == frozenset()
@@ -120,7 +120,7 @@ def test_classes_stay_classes() -> None:
     """Wrapped classes are subscripted and asked for as before."""
     assert isinstance(msgspec.json.Encoder(), msgspec.json.Encoder)
     assert isinstance(msgspec.json.Decoder(int), msgspec.json.Decoder)
-    assert msgspec.json.Decoder[int]
+    assert msgspec.json.Decoder[int] is not None
     assert msgspec.json.Decoder(int).type is int
 
 

@@ -1,7 +1,7 @@
 """orjson: the labels' places in a document, both ways, with the native bytes."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 import operator
@@ -92,7 +92,7 @@ def test_subclasses_of_others_stay_refused() -> None:
     ("value", "written"),
     [
         (5, b'{"v":5}'),
-        (datetime.date(1980, 2, 29), b'{"v":"1980-02-29"}'),
+        (dt.date(1980, 2, 29), b'{"v":"1980-02-29"}'),
         (uuid.UUID(int=7), b'{"v":"00000000-0000-0000-0000-000000000007"}'),
         (1.5, b'{"v":1.5}'),
     ],
@@ -134,9 +134,12 @@ def test_default_sees_the_original_dataclass() -> None:
     """With OPT_PASSTHROUGH_DATACLASS, `default` is given the user's own object with its labels."""
     user = User(secret("+1415"), "Ann")
     seen: list[Any] = []
-    document = orjson.dumps(
-        user, default=lambda value: seen.append(value) or [value.phone], option=orjson.OPT_PASSTHROUGH_DATACLASS
-    )
+
+    def default(value: Any) -> Any:
+        seen.append(value)
+        return [value.phone]
+
+    document = orjson.dumps(user, default=default, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     assert seen[0] is user
     assert marked(document) == [b"+1415"]
 
@@ -165,7 +168,7 @@ def test_cycle() -> None:
     """A value that contains itself is refused as it is natively."""
     value: list[Any] = [secret("x")]
     value.append(value)
-    with pytest.raises(TypeError, match="[Rr]ecursion"):
+    with pytest.raises(TypeError, match=r"[Rr]ecursion"):
         orjson.dumps(value)
 
 

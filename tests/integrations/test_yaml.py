@@ -1,6 +1,6 @@
 """PyYAML: labelled values are written like plain ones, and labels keep their places both ways."""
 
-import datetime
+import datetime as dt
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -70,9 +70,7 @@ def test_escapes_are_covered_as_a_whole() -> None:
 
 def test_string_like() -> None:
     """A labelled date or number is written as the plain one, and comes back labelled."""
-    document = yaml.safe_dump(
-        {"a": secret(datetime.date(1980, 2, 29)), "b": datetime.date(1980, 2, 29), "n": secret(5), "m": 5}
-    )
+    document = yaml.safe_dump({"a": secret(dt.date(1980, 2, 29)), "b": dt.date(1980, 2, 29), "n": secret(5), "m": 5})
     assert document == "a: 1980-02-29\nb: 1980-02-29\nm: 5\nn: 5\n"
     assert set(leaves(yaml.safe_load(document))) == {".a", ".n"}
 
