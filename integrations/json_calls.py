@@ -25,18 +25,21 @@ def _hooked(
     return changed, kwargs
 
 
-def dumps_wrapper(hook: str, *, at: int) -> Wrapper:
+def dumps_wrapper(hook: str, *, at: int, looks_into_objects: bool = True) -> Wrapper:
     """Give a wrapper for a function that makes a JSON document of its first argument.
 
     Args:
         hook: The argument that converts what the library does not know.
         at: Its position.
+        looks_into_objects: The library writes objects by methods of theirs (`__json__`, `for_json`, `_asdict`).
     """
 
     def dumps(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not args:
             return wrapped(*args, **kwargs)
-        made = detached(args[0])
+        made = detached(args[0], is_text=True)
+        if looks_into_objects and not made.is_exact:
+            made.look_into_objects()
         args, kwargs = _hooked(made, hook, at, args, kwargs)  # type: ignore[assignment]  # A list does as well.
         return labelled_json(wrapped(*args, **kwargs), made)
 
@@ -54,7 +57,7 @@ def dump_wrapper(dumps: Callable[..., Any], hook: str) -> Wrapper:
     """
 
     def dump(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if len(args) < 2 or (not detached(args[0]).labels and kwargs.get(hook) is None):  # noqa: PLR2004  # obj, file
+        if len(args) < 2 or (not detached(args[0], is_text=True).labels and kwargs.get(hook) is None):  # noqa: PLR2004  # obj, file
             return wrapped(*args, **kwargs)
         value, file, *rest = args
         file.write(dumps(value, *rest, **kwargs))

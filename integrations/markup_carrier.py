@@ -1,4 +1,4 @@
-"""`TaintedMarkup`: a `Markup` with labels. Imported only where markupsafe is."""
+"""`TaintedMarkup`: a `Markup` with labels, and the wrappers that make it. Imported only where markupsafe is."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from typing import Any
 
 from markupsafe import EscapeFormatter, Markup
 
-from taint.carriers.coverage import Coverage, flat
+from taint.carriers.coverage import Coverage, concatenated, flat, spans_of
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import is_carrier, labels_of_carrier
+from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedStr, carry_text, join_pieces
+from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS
 from taint.propagation.documents import layered
 
-__all__ = ["TaintedMarkup", "formatted", "labelled_markup", "promoted"]
+__all__ = [
+    "TaintedMarkup",
+    "escaping",
+    "formatting",
+    "formatting_map",
+    "joining",
+    "labelled_markup",
+    "making",
+    "promoting",
+]
 
 
 class TaintedMarkup(Markup, TaintedStr):
@@ -66,7 +76,7 @@ def labelled_markup(text: str, coverage: Coverage | None) -> Markup:
     return result
 
 
-def promoted(markup: Any) -> TaintedMarkup:
+def _promoted(markup: Any) -> TaintedMarkup:
     """Give a markup as one whose methods look at the labels of their arguments."""
     if type(markup) is TaintedMarkup:
         return markup
@@ -75,7 +85,7 @@ def promoted(markup: Any) -> TaintedMarkup:
     return result
 
 
-def formatted(markup: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Markup:
+def _formatted_markup(markup: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Markup:
     """Do `markup.format(...)` and keep the pieces. Labels: of each field, where it stands."""
     formatter = _Recording(TaintedMarkup.escape)
     text = formatter.vformat(str.__str__(markup), args, kwargs)
@@ -121,3 +131,65 @@ class _Recording(EscapeFormatter):
         if self.depth == 1:
             self.pieces.append(field)
         return field
+
+
+def escaping(wrapped: Callable[[str], str], _instance: Any, args: tuple[Any, ...], _kwargs: Any) -> Any:
+    """Wrap `_escape_inner`. Labels: what stands for a labelled character."""
+    (text,) = args
+    coverage = coverage_of(text)
+    if coverage is None:
+        return wrapped(text)
+    plain = str.__str__(text)
+    pieces: list[tuple[Any, int]] = []
+    at = 0
+    for start, stop, labels in spans_of(coverage, len(plain)):
+        pieces += ((None, len(wrapped(plain[at:start]))), (labels, len(wrapped(plain[start:stop]))))
+        at = stop
+    return carry_text(wrapped(plain), concatenated(pieces))
+
+
+def making(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `Markup.__new__`. Labels: those of the text, where it has them."""
+    if len(args) == 1 or type(args[1]) is str or args[0] is not Markup:
+        return wrapped(*args, **kwargs)
+    given = args[1]
+    if type(given) is TaintedProxy and isinstance(given, str):  # Another's subclass of str, such as a Markup.
+        return labelled_markup(str.__str__(given.__wrapped__), labels_of_carrier(given))
+    if hasattr(given, "__html__"):
+        given = given.__html__()
+    elif isinstance(given, bytes) and is_carrier(given) and (args[2:] or kwargs):
+        given = given.decode(*args[2:], **kwargs)
+    if not is_carrier(given):
+        return wrapped(args[0], given, *args[2:], **kwargs)
+    text = str(given)
+    return labelled_markup(str.__str__(text), coverage_of(text))
+
+
+def promoting(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Let `Markup`'s own method run on a markup that looks at its arguments' labels."""
+    # A labelled markup looks at them by itself; another's subclass keeps its type.
+    if type(instance) is not Markup or not labels_of(args):
+        return wrapped(*args, **kwargs)
+    return wrapped.__func__(_promoted(instance), *args, **kwargs)  # type: ignore[attr-defined]  # It is bound.
+
+
+def joining(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `Markup.join`. Labels: each item's, where it stands."""
+    return promoting(wrapped, instance, tuple(map(list, args)), kwargs)
+
+
+def formatting(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `Markup.format`. Labels: each field's, where it stands."""
+    return _formatted(wrapped, instance, args, kwargs, (args, kwargs))
+
+
+def formatting_map(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `Markup.format_map`. Labels: each field's, where it stands."""
+    return _formatted(wrapped, instance, args, kwargs, ((), *args))
+
+
+def _formatted(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any], fields: tuple[Any, ...]
+) -> Any:
+    is_ours = type(instance) is TaintedMarkup or (type(instance) is Markup and bool(labels_of(fields)))
+    return _formatted_markup(instance, *fields) if is_ours and len(fields) == 2 else wrapped(*args, **kwargs)  # noqa: PLR2004

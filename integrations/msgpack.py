@@ -21,7 +21,7 @@ is used piece by piece (`pack_array_header`, `autoreset=False`), whose `bytes()`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import wrapt
 
@@ -58,6 +58,10 @@ class MsgpackIntegration(Integration):
         )
 
 
+def _refuse(_value: Any) -> NoReturn:
+    raise TypeError
+
+
 class _Packer(wrapt.ObjectProxy[Any]):
     """A `Packer`, a compiled class, whose `pack` labels what it gives."""
 
@@ -68,6 +72,9 @@ class _Packer(wrapt.ObjectProxy[Any]):
         if self._self_default is not None:
             kwargs = {**kwargs, "default": self._self_convert}
         super().__init__(make(*args, **kwargs))
+        # A value that strict packing takes has no subclass of anything in it, and so no carrier.
+        strict = {**kwargs, "strict_types": True, "default": _refuse}
+        self._self_strict = make(*args, **strict) if kwargs.get("autoreset", True) and not args else None
 
     def _self_convert(self, value: Any) -> Any:
         convert: Any = self._self_default
@@ -77,6 +84,11 @@ class _Packer(wrapt.ObjectProxy[Any]):
 
     def pack(self, value: Any) -> Any:
         """Pack as the native one does. Labels: where the values stand."""
+        if self._self_strict is not None:
+            try:
+                return self._self_strict.pack(value)
+            except Exception:  # noqa: BLE001  # There is one, or a tuple, or what msgpack refuses itself, below.
+                self._self_strict.reset()
         made = self._self_made = detached(value)
         try:
             packed = self.__wrapped__.pack(made.value)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import wrapt
 
@@ -34,7 +34,7 @@ from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact, labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
-from taint.propagation.documents import Detached, detached, label_loaded, labelled_document
+from taint.propagation.documents import Detached, detached, is_exact, label_loaded, labelled_document
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.patches import Patch
 
@@ -63,6 +63,10 @@ def _force(value: Any, name: str, new: Any) -> None:
         msgspec.structs.force_setattr(value, name, new)
     else:
         object.__setattr__(value, name, new)
+
+
+def _refuse(_value: Any) -> NoReturn:
+    raise TypeError
 
 
 class _Format:
@@ -94,6 +98,11 @@ class _Format:
     def encode(self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not args:
             return wrapped(*args, **kwargs)
+        if "enc_hook" not in kwargs and is_exact(args[0]):
+            try:
+                return wrapped(*args, enc_hook=_refuse, **kwargs)
+            except Exception:  # noqa: BLE001, S110  # A labelled byte string, or what msgspec refuses itself, below.
+                pass
         made = detached(args[0], _force)
         if "enc_hook" in kwargs:
             kwargs = {**kwargs, "enc_hook": made.hook(kwargs["enc_hook"])}

@@ -20,6 +20,9 @@ labels go on all of the document's part; numpy arrays, which cannot carry labels
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NoReturn
+
 from taint.integrations.base import Integration
 from taint.integrations.json_calls import dumps_wrapper, loads
 from taint.propagation.patches import Patch
@@ -37,4 +40,23 @@ class OrjsonIntegration(Integration):
         import orjson
 
         # Functions of a compiled module, since its first version; it has no events.
-        self._wrap((Patch(orjson, "dumps", dumps_wrapper("default", at=1)), Patch(orjson, "loads", loads)))
+        self._wrap((Patch(orjson, "dumps", _dumps), Patch(orjson, "loads", loads)))
+
+
+_labelled_dumps = dumps_wrapper("default", at=1, looks_into_objects=False)
+
+
+def _dumps(wrapped: Callable[..., bytes], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    import orjson
+
+    if len(args) == 1 and kwargs.keys() <= {"option"}:
+        try:
+            # A value that has no subclass of anything in it has no carrier, and this is its document.
+            return wrapped(args[0], _refuse, (kwargs.get("option") or 0) | orjson.OPT_PASSTHROUGH_SUBCLASS)
+        except Exception:  # noqa: BLE001, S110  # Either there is one, or the native call below raises its error.
+            pass
+    return _labelled_dumps(wrapped, instance, args, kwargs)
+
+
+def _refuse(_value: Any) -> NoReturn:
+    raise TypeError

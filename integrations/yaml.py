@@ -28,7 +28,6 @@ from typing import Any
 from taint.carriers.coverage import Coverage
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
-from taint.carriers.values import labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.propagation.documents import Node, detached, label_loaded, labelled_document
@@ -67,7 +66,7 @@ def _dump_all(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
         return wrapped(*args, **kwargs)
     documents, *rest = args
     made = detached(documents)
-    made.labels |= labels_of(documents)  # Also what is inside objects that only a representer looks into.
+    made.look_into_objects()  # Which a representer does.
     if not made.labels:
         return wrapped(*args, **kwargs)
     stream = rest[0] if rest else kwargs.get("stream")

@@ -10,13 +10,15 @@ cannot be paired is covered as a whole: more, never less.
 from __future__ import annotations
 
 import copy
+import marshal
 import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
+from taint.carriers.containers import children
 from taint.carriers.coverage import Coverage, Span, flat, spans_of, tidy
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
@@ -24,13 +26,12 @@ from taint.carriers.values import apply_labels, labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["Detached", "Node", "detached", "label_loaded", "labelled_document", "layered"]
+__all__ = ["Detached", "Node", "detached", "is_exact", "label_loaded", "labelled_document", "layered"]
 
 _PLAIN = frozenset((str, bytes, int, float, bool, type(None), bytearray, complex))
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A part of a document that stands for one value.
 
     Args:
@@ -109,12 +110,14 @@ class Detached:
         value: What the serialiser is to be given: the value itself where nothing in it is labelled.
         original: What it was made from.
         labels: Of all that was met so far, in the value and in what a conversion hook gave.
+        is_exact: It is known to have nothing but plain values in it.
     """
 
     original: Any
     force: Callable[[Any, str, Any], None]
     value: Any = None
     labels: Labels = NO_LABELS
+    is_exact: bool = False
     _twins: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _originals: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _converted: dict[int, tuple[Any, Any]] = field(default_factory=dict)
@@ -136,6 +139,16 @@ class Detached:
             return plain
 
         return converting
+
+    def look_into_objects(self) -> None:
+        """Count the labels inside objects that only the serialiser looks into. Labels: on all that stands for one."""
+        self.labels |= labels_of(self.original)
+        self._twins.clear()
+
+    def _is_clean(self, value: Any) -> bool:
+        """Tell whether a container was looked into and had nothing to detach: it is not searched again."""
+        twins = self._twins.get(id(value))
+        return twins is not None and twins[1] is value and children(value) is not None
 
     def _plain(self, value: Any) -> Any:
         kind = type(value)
@@ -201,7 +214,7 @@ class Detached:
         while stack:
             node, value = stack.pop()
             value = self._converted.get(id(value), (None, value))[1]
-            if type(value) in _PLAIN:
+            if type(value) in _PLAIN or (not self._converted and self._is_clean(value)):
                 continue
             if is_carrier(value):
                 yield from _leaf_spans(node, value)
@@ -219,7 +232,21 @@ class Detached:
                 yield node.start, node.stop, labels_of(value) | self._converted_labels
 
 
-def detached(value: Any, force: Callable[[Any, str, Any], None] = object.__setattr__) -> Detached:
+def is_exact(value: Any) -> bool:
+    """Tell, in C, whether a value is made of exact built-in types only, apart from byte strings.
+
+    marshal refuses every subclass of `str` and of the containers, and every proxy; it takes any buffer.
+    """
+    try:
+        marshal.dumps(value, 2)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def detached(
+    value: Any, force: Callable[[Any, str, Any], None] = object.__setattr__, *, is_text: bool = False
+) -> Detached:
     """Make a plain twin of a value; nothing in the value itself is changed.
 
     Labels: remembered, to be put on the document by `labelled_document`.
@@ -227,8 +254,12 @@ def detached(value: Any, force: Callable[[Any, str, Any], None] = object.__setat
     Args:
         value: What is to be serialised.
         force: Sets a field of a copied dataclass, also of a frozen one.
+        is_text: The format has no byte strings, which lets a plain value be recognised quickly.
     """
     made = Detached(value, force)
+    if is_text and is_exact(value):
+        made.value, made.is_exact = value, True
+        return made
     made.value = made._plain(value)
     return made
 
