@@ -29,6 +29,7 @@ INTEGRATIONS = {
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
     "orjson": "taint.integrations.orjson:OrjsonIntegration",
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
+    "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
     "ujson": "taint.integrations.ujson:UjsonIntegration",
     "yaml": "taint.integrations.yaml:YamlIntegration",

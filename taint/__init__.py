@@ -21,7 +21,7 @@ from taint.errors import (
     TaintError,
 )
 from taint.evidence import Evidence
-from taint.flows import check, sink, source, zone
+from taint.flows import Collected, check, collects, sink, source, zone
 from taint.installation import install, uninstall
 from taint.labels import Label, Labels, Range, Trace
 from taint.modes import Mode
@@ -29,6 +29,7 @@ from taint.policy import Flow, Outcome, Verdict
 from taint.version import __version__
 
 __all__ = [
+    "Collected",
     "ConfigurationError",
     "DeclassificationError",
     "Evidence",
@@ -48,6 +49,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "check",
+    "collects",
     "configure",
     "install",
     "label",
