@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from taint.integrations.calls import exact, plain_call
-from taint.propagation.documents import Detached, detached
 from taint.propagation.json_tree import label_json_values, labelled_json
+from taint.propagation.pairing import Detached, detached
 from taint.propagation.patches import Wrapper
 
 __all__ = ["dump_wrapper", "dumps_wrapper", "load_wrapper", "loads"]

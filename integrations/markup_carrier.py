@@ -13,7 +13,7 @@ from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedStr, carry_text, join_pieces
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS
-from taint.propagation.documents import layered
+from taint.propagation.pairing import layered
 
 __all__ = [
     "TaintedMarkup",

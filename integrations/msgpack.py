@@ -32,7 +32,7 @@ from taint.integrations.base import Integration
 from taint.integrations.calls import exact, labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
 from taint.labels import NO_LABELS, Labels
-from taint.propagation.documents import Detached, detached, label_loaded, labelled_document
+from taint.propagation.pairing import Detached, detached, label_loaded, labelled_document
 from taint.propagation.patches import Patch
 
 __all__ = ["MsgpackIntegration"]

@@ -1,4 +1,4 @@
-"""Reading a MessagePack document with positions, for `taint.propagation.documents`.
+"""Reading a MessagePack document with positions, for `taint.propagation.pairing`.
 
 The format is that of https://github.com/msgpack/msgpack/blob/master/spec.md.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from taint.propagation.documents import Node
+from taint.propagation.pairing import Node
 
 __all__ = ["msgpack_tree"]
 

@@ -35,8 +35,8 @@ from taint.carriers.values import apply_labels, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived, exact
 from taint.labels import Labels
-from taint.propagation.documents import detached
 from taint.propagation.json_tree import label_json_values, labelled_json
+from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
 
 __all__ = ["PydanticIntegration"]

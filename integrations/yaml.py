@@ -30,7 +30,7 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
-from taint.propagation.documents import Node, detached, label_loaded, labelled_document
+from taint.propagation.pairing import Node, detached, label_loaded, labelled_document
 from taint.propagation.patches import Patch
 
 __all__ = ["YamlIntegration"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from taint.carriers.coverage import Coverage
 from taint.carriers.operations import coverage_of
-from taint.propagation.documents import Detached, Node, label_loaded, labelled_document
+from taint.propagation.pairing import Detached, Node, label_loaded, labelled_document
 
 __all__ = ["json_tree", "label_json_values", "labelled_json"]
 
