@@ -21,14 +21,15 @@ from taint.errors import (
     TaintError,
 )
 from taint.evidence import Evidence
-from taint.flows import check, sink, source, zone
+from taint.flows import Collected, check, collects, sink, source, zone
+from taint.installation import install, uninstall
 from taint.labels import Label, Labels, Range, Trace
 from taint.modes import Mode
 from taint.policy import Flow, Outcome, Verdict
-from taint.propagation import install, uninstall
 from taint.version import __version__
 
 __all__ = [
+    "Collected",
     "ConfigurationError",
     "DeclassificationError",
     "Evidence",
@@ -48,6 +49,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "check",
+    "collects",
     "configure",
     "install",
     "label",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taint.propagation import install
+from taint.installation import install
 from taint.propagation.rewriting import script_code
 
 __all__ = ["COMMANDS", "Command", "main"]

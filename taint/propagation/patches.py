@@ -97,14 +97,19 @@ class _Applied:
     original: Any
     replacement: Any
     is_on: bool = True
+    group: str = ""
 
 
 _applied: list[_Applied] = []
 _lock = threading.RLock()
 
 
-def apply_patches(patches: Iterable[Patch | Swap]) -> None:
+def apply_patches(patches: Iterable[Patch | Swap], *, group: str = "") -> None:
     """Wrap functions; those that are wrapped already stay as they are.
+
+    Args:
+        patches: What to wrap.
+        group: Under which name `revert_patches` finds them; the standard library's have none.
 
     Raises:
         IntegrationError: A function does not exist. What was wrapped before it is put back.
@@ -123,7 +128,7 @@ def apply_patches(patches: Iterable[Patch | Swap]) -> None:
                     f"nothing to wrap at {getattr(patch.owner, '__name__', patch.owner)!r}.{patch.name}. "
                     "This version of the library is not supported. Report it, or leave it out of install()."
                 ) from None
-            applied = _Applied(patch, original, None)
+            applied = _Applied(patch, original, None, group=group)
             if isinstance(patch, Swap):
                 applied.replacement = patch.make(original)
             else:
@@ -142,18 +147,25 @@ def _replacement(original: Any, wrapper: Wrapper, is_on: Callable[[], bool]) -> 
     return _FunctionWrapper(original, wrapper, enabled=is_on)
 
 
-def revert_patches() -> None:
-    """Put every original back."""
+def revert_patches(*, group: str = "") -> None:
+    """Put every original of a group back, the last one first."""
     with _lock:
-        _revert_from(0)
+        reverted = [applied for applied in _applied if applied.group == group]
+        _applied[:] = [applied for applied in _applied if applied.group != group]
+        for applied in reversed(reverted):
+            _revert(applied)
 
 
 def _revert_from(begun: int) -> None:
     while len(_applied) > begun:
-        applied = _applied.pop()
-        applied.is_on = False
-        if inspect.getattr_static(applied.patch.owner, applied.patch.name, None) is applied.replacement:
-            setattr(applied.patch.owner, applied.patch.name, applied.original)
+        _revert(_applied.pop())
+
+
+def _revert(applied: _Applied) -> None:
+    applied.is_on = False
+    owner, name = applied.patch.owner, applied.patch.name
+    if inspect.getattr_static(owner, name, None) is applied.replacement:
+        setattr(owner, name, applied.original)
 
 
 def patches_in(module: ModuleType, wrappers: Mapping[str, Wrapper]) -> Iterator[Patch]:

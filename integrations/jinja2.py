@@ -1,0 +1,109 @@
+"""Jinja2: a rendered text is labelled where the labelled values stand in it, autoescaped or not.
+
+Source: none. Sink: none.
+
+Covered: `Template.render`, `render_async`, `generate`, `stream`, blocks, macros, calls, includes and
+imports, `~`; filters that keep positions, exactly; those that build their text in pieces (`join`,
+`replace`, `format`, `indent`, `wordwrap`, `truncate`, `urlize`, `xmlattr`, `tojson`, `title`,
+`urlencode`, `pprint`, `striptags`), on all of their result. It needs MarkupSafe's integration, and
+installs it.
+
+Not covered: filters of environments that were made before `install()`, and custom filters that lose
+labels by themselves; `NativeEnvironment`, whose results are objects; `{% trans %}`.
+
+    import taint
+    taint.install(integrations=["jinja2"])
+    import jinja2
+    name = taint.label("<Ann>", purpose="security.mfa")
+    page = jinja2.Environment(autoescape=True).from_string("<p>{{ name }}</p>").render(name=name)
+    taint.ranges_of(page)                                   # one range, over '&lt;Ann&gt;'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import wrapt
+
+from taint.carriers.proxy import TaintedProxy, carry, is_carrier
+from taint.carriers.text import join_pieces
+from taint.carriers.values import labels_of
+from taint.integrations.base import Integration
+from taint.integrations.markupsafe import MarkupsafeIntegration
+from taint.labels import NO_LABELS
+from taint.propagation.patches import Patch
+
+__all__ = ["Jinja2Integration"]
+
+_IN_PIECES = (
+    *("format", "indent", "join", "pprint", "replace", "striptags", "title", "tojson", "truncate", "urlencode"),
+    *("urlize", "wordwrap", "xmlattr"),
+)
+
+
+class Jinja2Integration(Integration):
+    """Keeps labels through templates."""
+
+    identifier = "jinja2"
+    requires = ("Jinja2>=3.1", "MarkupSafe>=3.0")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._markupsafe = MarkupsafeIntegration()
+        self._filters: dict[str, tuple[Any, Any]] = {}
+
+    def _install(self) -> None:
+        import jinja2.environment
+        import jinja2.ext
+        import jinja2.filters
+        import jinja2.runtime
+
+        self._markupsafe.install()
+        # Compiled templates end in environment.concat; the runtime and extensions have names of their own for it,
+        # since 2.x. All are "".join, which asks no item for its labels; no events.
+        owners = (jinja2.environment.Environment, jinja2.environment, jinja2.runtime, jinja2.ext)
+        self._wrap(Patch(owner, "concat", _concat) for owner in owners)
+        for name in _IN_PIECES:
+            original = jinja2.filters.FILTERS[name]
+            replacement = wrapt.FunctionWrapper(original, _filter, enabled=lambda: self.is_on)
+            self._filters[name] = (original, replacement)
+            jinja2.filters.FILTERS[name] = replacement
+
+    def _uninstall(self) -> None:
+        import jinja2.filters
+
+        for name, (original, replacement) in self._filters.items():
+            if jinja2.filters.FILTERS.get(name) is replacement:
+                jinja2.filters.FILTERS[name] = original
+        self._filters.clear()
+        self._markupsafe.uninstall()
+
+
+def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
+    pieces: list[Any] = list(*args)
+    if not any(map(is_carrier, pieces)):
+        return wrapped(pieces)
+    # A proxy holds a subclass of str, such as a Markup, which join refuses: it is its text that is joined.
+    texts = [
+        carry(str.__str__(piece.__wrapped__), labels_of(piece)) if type(piece) is TaintedProxy else piece
+        for piece in pieces
+    ]
+    wrapped(texts)  # For what it refuses.
+    return join_pieces(texts)
+
+
+def _filter(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = wrapped(*args, **kwargs)
+    labels = NO_LABELS
+    for value in (*args, *kwargs.values()):
+        # Not the environment or context that a filter may be given first.
+        if is_carrier(value) or isinstance(value, list | tuple | dict | set):
+            labels |= labels_of(value)
+    if not isinstance(result, str) or not labels or labels_of(result) >= labels:
+        return result
+    if hasattr(result, "__html__"):
+        from taint.integrations.markup_carrier import labelled_markup
+
+        return labelled_markup(str.__str__(result), labels)
+    return carry(str.__str__(result), labels)

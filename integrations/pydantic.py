@@ -1,0 +1,195 @@
+"""Pydantic: labels on what a model is made of are on its fields, and on what it gives out again.
+
+Source: a field annotated with `taint.Collected`, which needs no integration. Sink: none.
+
+Covered: `Model(...)`, `model_validate`, `TypeAdapter.validate_python`: a labelled value that pydantic
+copies, converts or refuses in a carrier (every `str` field makes an exact `str`) is labelled again on the
+field it went to, through nested models, lists, dicts and aliases; where it cannot be told which, on all
+that was made of it. `model_dump`, `model_copy` and nested models keep labels by themselves. With
+`PydanticIntegration(documents=True)`, `model_dump_json`, `TypeAdapter.dump_json`, `model_validate_json`
+and `TypeAdapter.validate_json` keep which part of the JSON document is labelled; field serialisers run
+a second time then, where there are labels.
+
+Not covered: a field that a model validator makes of others; `model_dump(mode="json")`, which writes
+exact texts; assignments, which pydantic takes as they are, unless they are validated; `RootModel` and
+pydantic's dataclasses made by their constructors; labelled numbers and dates that are assigned to a
+field without `Collected`, which pydantic refuses to serialise.
+
+    import taint
+    taint.install(integrations=["pydantic"])
+    import pydantic
+    User = pydantic.create_model("User", phone=str)
+    user = User(phone=taint.label("+14155550100", purpose="security.mfa"))
+    taint.labels_of(user.model_dump()["phone"])             # Labels of the phone
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from taint.carriers.containers import is_atomic
+from taint.carriers.proxy import is_carrier
+from taint.carriers.values import apply_labels, labels_of
+from taint.integrations.base import Integration
+from taint.integrations.calls import derived, exact
+from taint.labels import Labels
+from taint.propagation.json_tree import label_json_values, labelled_json
+from taint.propagation.pairing import detached
+from taint.propagation.patches import Patch
+
+__all__ = ["PydanticIntegration"]
+
+
+class PydanticIntegration(Integration):
+    """Keeps labels through validation, and through JSON documents on request.
+
+    Args:
+        documents: Follow labels into and out of JSON documents too.
+    """
+
+    identifier = "pydantic"
+    requires = ("pydantic>=2.7",)
+
+    def __init__(self, *, documents: bool = False) -> None:
+        super().__init__()
+        self.documents = documents
+
+    def _install(self) -> None:
+        import pydantic
+
+        # Python methods around the compiled validator, the same since 2.0. A plugin, pydantic's own event, is
+        # asked when a class is made only, which is too late for those that exist.
+        model, adapter = pydantic.BaseModel, pydantic.TypeAdapter
+        self._wrap(
+            (
+                Patch(model, "__init__", _init),
+                Patch(model, "model_validate", _validate),
+                Patch(adapter, "validate_python", _validate),
+            )
+        )
+        if self.documents:
+            self._wrap(
+                (
+                    Patch(model, "model_dump_json", _dump_model),
+                    Patch(adapter, "dump_json", _dump_value),
+                    Patch(model, "model_validate_json", _validate_json),
+                    Patch(adapter, "validate_json", _validate_json),
+                )
+            )
+
+
+def _init(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    made = detached(kwargs)
+    wrapped(*args, **made.value)
+    if made.labels:
+        _relabelled(instance, kwargs)
+
+
+def _validate(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not args:
+        return wrapped(*args, **kwargs)
+    made = detached(args[0])
+    value = wrapped(made.value, *args[1:], **kwargs)
+    labels = made.labels or (labels_of(args[0]) if kwargs.get("from_attributes") else made.labels)
+    return _relabelled(value, args[0]) if labels else value
+
+
+def _relabelled(value: Any, given: Any) -> Any:
+    """Label what was validated with the labels of what it was made from.
+
+    Args:
+        value: As pydantic made it: models, lists and dicts are its own, and labelled in place.
+        given: What it was made from.
+    """
+    if value is given or is_atomic(given):
+        return value
+    if is_carrier(given):
+        return derived(value, given) if isinstance(value, str | bytes) else _all(value, labels_of(given))
+    fields = getattr(type(value), "__pydantic_fields__", None)
+    if fields is not None:
+        return _relabelled_model(value, fields, given)
+    return _relabelled_items(value, given)
+
+
+def _relabelled_items(value: Any, given: Any) -> Any:
+    if isinstance(value, list | tuple) and isinstance(given, list | tuple) and len(value) == len(given):
+        items = map(_relabelled, value, given)
+        if isinstance(value, tuple):
+            return getattr(type(value), "_make", type(value))(items)
+        value[:] = items
+        return value
+    if isinstance(value, dict) and isinstance(given, Mapping) and len(value) == len(given):
+        pairs = list(zip(value.items(), given.items(), strict=True))
+        value.clear()
+        value.update({_relabelled(key, old): _relabelled(item, was) for (key, item), (old, was) in pairs})
+        return value
+    return _all(value, labels_of(given))
+
+
+def _all(value: Any, labels: Labels) -> Any:
+    # A truth value or an enum member is a kind, told apart by identity.
+    return apply_labels(value, labels) if labels and not isinstance(value, bool) else value
+
+
+def _relabelled_model(model: Any, fields: Mapping[str, Any], given: Any) -> Any:
+    values = vars(model)
+    extra = getattr(model, "__pydantic_extra__", None) or {}
+    wanted = {name: (*_aliases(field), name) for name, field in fields.items()}
+    left = dict(given) if isinstance(given, Mapping) else _attributes(given, itertools.chain(*wanted.values()))
+    for name, keys in wanted.items():
+        for key in keys:
+            if key in left:
+                values[name] = _relabelled(values[name], left.pop(key))
+                break
+    for key in [key for key in left if key in extra]:
+        extra[key] = _relabelled(extra[key], left.pop(key))
+    if _has_paths(fields.values()):  # Which field a value went to cannot be told.
+        labels = labels_of(left if isinstance(given, Mapping) else given)
+        for name, value in values.items():
+            values[name] = _all(value, labels)
+    return model
+
+
+def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+def _aliases(field: Any) -> Iterable[str]:
+    alias = field.validation_alias
+    choices = getattr(alias, "choices", (alias,))
+    return (*(choice for choice in choices if isinstance(choice, str)), *((field.alias,) if field.alias else ()))
+
+
+def _has_paths(fields: Iterable[Any]) -> bool:
+    aliases = [field.validation_alias for field in fields if field.validation_alias is not None]
+    choices = itertools.chain(*(getattr(alias, "choices", (alias,)) for alias in aliases))
+    return not all(isinstance(choice, str) for choice in choices)
+
+
+def _dump_model(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    document = wrapped(*args, **kwargs)
+    if not labels_of(instance):
+        return document
+    shape = {name: value for name, value in kwargs.items() if name not in ("indent", "ensure_ascii")}
+    return labelled_json(document, detached(instance.model_dump(*args, **shape)))
+
+
+def _dump_value(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    document = wrapped(*args, **kwargs)
+    if not args or not labels_of(args[0]):
+        return document
+    shape = {name: value for name, value in kwargs.items() if name not in ("indent", "ensure_ascii")}
+    return labelled_json(document, detached(instance.dump_python(*args, **shape)))
+
+
+def _validate_json(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not args or not is_carrier(args[0]):
+        return wrapped(*args, **kwargs)
+    import pydantic_core
+
+    plain = exact(args[0])
+    value = wrapped(plain, *args[1:], **kwargs)
+    # The model's shape is not the document's: the document is read once more, labelled, and laid beside it.
+    return _relabelled(value, label_json_values(pydantic_core.from_json(plain), args[0]))

@@ -1,0 +1,127 @@
+"""Which integrations there are, by name, so that none is imported before it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import sys
+import threading
+from collections.abc import Iterable
+
+from taint.errors import IntegrationError
+from taint.integrations.base import Integration
+
+__all__ = ["ENTRY_POINTS", "INTEGRATIONS", "install_integrations", "integration_names", "uninstall_integrations"]
+
+ENTRY_POINTS = "taint.integrations"
+"""The entry point group in which other packages name their integrations."""
+
+INTEGRATIONS = {
+    "dateutil": "taint.integrations.dateutil:DateutilIntegration",
+    "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
+    "idna": "taint.integrations.idna:IdnaIntegration",
+    "jinja2": "taint.integrations.jinja2:Jinja2Integration",
+    "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
+    "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
+    "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
+    "orjson": "taint.integrations.orjson:OrjsonIntegration",
+    "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
+    "pydantic": "taint.integrations.pydantic:PydanticIntegration",
+    "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
+    "ujson": "taint.integrations.ujson:UjsonIntegration",
+    "yaml": "taint.integrations.yaml:YamlIntegration",
+}
+"""Identifier, which is also the library's package, and where the class is."""
+
+_logger = logging.getLogger("taint")
+_lock = threading.RLock()
+_made: dict[str, Integration] = {}
+_installed: list[Integration] = []
+
+
+def integration_names() -> list[str]:
+    """Give the identifiers of all integrations, of other packages too."""
+    return sorted({*INTEGRATIONS, *(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS))})
+
+
+def install_integrations(wanted: Iterable[str | Integration] | None = None) -> None:
+    """Install integrations.
+
+    Args:
+        wanted: Identifiers, or integrations that were made with options; None for every one whose
+            library is installed. One of those with a version that is not supported is left out, and
+            that is logged.
+
+    Raises:
+        IntegrationError: One that was asked for is unknown, or its library is not there or not
+            supported. None of them is installed then that was not before.
+    """
+    with _lock:
+        begun = len(_installed)
+        try:
+            for item in integration_names() if wanted is None else wanted:
+                if wanted is None and isinstance(item, str) and not _is_present(item):
+                    continue
+                try:
+                    _install(_integration(item) if isinstance(item, str) else item)
+                except IntegrationError as error:
+                    if wanted is not None:
+                        raise
+                    _logger.warning("left out: %s", error)
+        except IntegrationError:
+            while len(_installed) > begun:
+                _installed.pop().uninstall()
+            raise
+
+
+def uninstall_integrations() -> None:
+    """Take every integration off again, the last one first."""
+    with _lock:
+        while _installed:
+            _installed.pop().uninstall()
+
+
+def _install(integration: Integration) -> None:
+    for other in _installed:
+        if other.identifier == integration.identifier:
+            if other is not integration and integration is not _made.get(integration.identifier):
+                raise IntegrationError(
+                    f"integration {integration.identifier!r} is installed already, with other options. "
+                    "Each is installed once. Call uninstall() first."
+                )
+            return
+    integration.install()
+    _installed.append(integration)
+
+
+def _is_present(name: str) -> bool:
+    return name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def _integration(name: str) -> Integration:
+    if name not in _made:
+        _made[name] = _load(name)()
+    return _made[name]
+
+
+def _load(name: str) -> type[Integration]:
+    where = INTEGRATIONS.get(name)
+    if where is not None:
+        module, _, attribute = where.partition(":")
+        found: type[Integration] = getattr(importlib.import_module(module), attribute)
+        return found
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+        loaded = point.load()
+        if isinstance(loaded, type) and issubclass(loaded, Integration) and loaded.identifier == name:
+            return loaded
+        raise IntegrationError(
+            f"entry point {name!r} of group {ENTRY_POINTS!r} is not an integration. It has to name a class that "
+            f"derives from taint.integrations.base.Integration and has the identifier {name!r}. Tell its authors."
+        )
+    names = integration_names()
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else "Correct the name."
+    raise IntegrationError(f"no such integration: {name!r}. There are {', '.join(map(repr, names))}. {hint}")
