@@ -93,13 +93,22 @@ def _mapping_children(value: Any) -> Iterator[tuple[str, Any]]:
         yield _key_step(key), item
 
 
-def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> Iterator[tuple[Step, Any]]:
+def walk(
+    value: object,
+    is_leaf: Callable[[object], bool],
+    root: str = "",
+    *,
+    is_skipped: Callable[[object], bool] = is_atomic,
+    text_keys: bool = False,
+) -> Iterator[tuple[Step, Any]]:
     """Find every leaf inside a value.
 
     Args:
         value: Anything.
         is_leaf: Tells what is looked for; leaves are not looked into.
         root: What the value itself is called.
+        is_skipped: Tells what can be no leaf and have none inside.
+        text_keys: Look at plain text keys of dicts too; else they are taken for names, not data.
 
     Yields:
         The way to it and the leaf.
@@ -108,7 +117,7 @@ def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> It
     seen: set[int] = set()
     while stack:
         way, here, is_object_open = stack.pop()
-        if type(here) in _ATOMIC:
+        if is_skipped(here):
             continue
         if is_leaf(here):
             yield way, here
@@ -124,6 +133,8 @@ def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> It
             is_object_open = fields is not None and is_object_open
             inside = [(f".{name}", item) for name, item in _own_attributes(here).items()]
         stack.extend(((way, step), item, is_object_open) for step, item in reversed(list(inside)))
+        if text_keys and isinstance(here, dict):
+            stack.extend(((way, ".keys()"), key, False) for key in here if type(key) is str)
 
 
 def path_text(way: Step) -> str:
