@@ -46,7 +46,7 @@ def views_of(text: str | bytes, counter: Counter, depth: int = 0) -> Iterator[tu
     Yields:
         The name of the reading (`url`, `html`, `escapes`, `base64`, `gzip`) and what it gives.
     """
-    for name, view in _views(text, counter):
+    for name, view in _views(text, counter, is_first=depth == 0):
         if depth >= MAXIMUM_DEPTH:
             counter.unread += 1
             return
@@ -55,7 +55,7 @@ def views_of(text: str | bytes, counter: Counter, depth: int = 0) -> Iterator[tu
             yield f"{name}.{inner}", deeper
 
 
-def _views(text: str | bytes, counter: Counter) -> Iterator[tuple[str, str | bytes]]:
+def _views(text: str | bytes, counter: Counter, *, is_first: bool) -> Iterator[tuple[str, str | bytes]]:
     if isinstance(text, bytes):
         if text.startswith(_GZIP):
             unpacked = _gunzip(text, counter)
@@ -70,7 +70,7 @@ def _views(text: str | bytes, counter: Counter) -> Iterator[tuple[str, str | byt
             return
     if "%" in text and _PERCENT.search(text):
         yield "url", unquote_plus(text, errors="replace")
-    elif "+" in text and "=" in text and not any(mark in text for mark in ' \n"<{'):
+    elif is_first and "+" in text and "=" in text and not any(mark in text for mark in ' \n"<{'):
         yield "url", text.replace("+", " ")
     if "&" in text and _ENTITY.search(text):
         yield "html", html.unescape(text)

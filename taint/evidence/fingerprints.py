@@ -16,12 +16,14 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b, md5, new, sha1, sha256, sha512
 from hmac import digest as hmac_digest
+from typing import Any
 
 from taint.errors import ConfigurationError
 
-__all__ = ["MINIMUM_KEY_BYTES", "Digester", "Fingerprint", "PLATFORM_DIGESTS", "hmac_digester", "key_check",
+__all__ = ["MINIMUM_KEY_BYTES", "Digester", "Fingerprint", "PLATFORM_HASHES", "hmac_digester", "key_check",
            "process_fingerprint", "salted_digesters", "shared_fingerprint"]
 
 Fingerprint = Callable[[bytes], int]
@@ -32,24 +34,16 @@ MAXIMUM_KEY_BYTES = 64
 """BLAKE2b takes no longer key (RFC 7693)."""
 
 
-def _md5(data: bytes) -> bytes:
-    return md5(data, usedforsecurity=False).digest()  # To recognise a digest, not to rely on it.
+PLATFORM_HASHES: tuple[Callable[[bytes], Any], ...] = (
+    partial(md5, usedforsecurity=False),  # To recognise a digest, not to rely on it.
+    partial(sha1, usedforsecurity=False),  # As above.
+    sha256,
+    sha512,
+)
+"""What platforms match by: SHA-256 everywhere; LinkedIn also SHA-512; MD5 and SHA-1 in older lists.
 
-
-def _sha1(data: bytes) -> bytes:
-    return sha1(data, usedforsecurity=False).digest()  # As above.
-
-
-def _sha256(data: bytes) -> bytes:
-    return sha256(data).digest()
-
-
-def _sha512(data: bytes) -> bytes:
-    return sha512(data).digest()
-
-
-PLATFORM_DIGESTS: tuple[Digester, ...] = (_md5, _sha1, _sha256, _sha512)
-"""What platforms match by: SHA-256 everywhere; LinkedIn also SHA-512; MD5 and SHA-1 in older lists."""
+Taken from hashlib before anything wraps it: these digests must not become carriers.
+"""
 
 
 def process_fingerprint() -> Fingerprint:

@@ -21,7 +21,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from taint.errors import ConfigurationError
 from taint.evidence.words import COMMON_WORDS, email_forms, words_of
@@ -41,6 +41,7 @@ MAXIMUM_LENGTH = 512
 """Characters of a value that is remembered: longer text is a document, not a fact about a person."""
 
 _NUMBER = re.compile(r"(\+|00)?[0-9 ().\-/\u00a0]+")
+_NUMBER_STARTS = frozenset("+-(.0123456789")
 _DATE = re.compile(
     r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:[T ].*)?"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)?\d\d(?:[T ].*)?"
@@ -109,8 +110,7 @@ def region_of(code: str) -> Region:
     return Region(str(found.country_code).encode(), trunk, frozenset(found.general_desc.possible_length))
 
 
-@dataclass(frozen=True, slots=True)
-class Forms:
+class Forms(NamedTuple):
     """What is to be remembered of one value.
 
     Args:
@@ -154,15 +154,17 @@ def normal_forms(text: str, region: Region | None = None) -> Forms | str:
                 folded,
             )
         )
-    if _NUMBER.fullmatch(stripped):
+    begins_as_number = stripped[:1] in _NUMBER_STARTS
+    if begins_as_number and _NUMBER.fullmatch(stripped):
         return _number_forms(stripped, spellings, region)
     significant = folded.encode(errors="surrogatepass").translate(None, _NOT_SIGNIFICANT)
     if len(significant if significant.isascii() else significant.decode(errors="replace")) < MINIMUM_SIGNIFICANT:
         return "short"
-    if _DATE.fullmatch(folded.upper()):
-        return "date"
-    if _DECIMAL.fullmatch(folded):
-        return "number"
+    if begins_as_number:
+        if _DATE.fullmatch(folded.upper()):
+            return "date"
+        if _DECIMAL.fullmatch(folded):
+            return "number"
     words = words_of(folded)
     if COMMON_WORDS.issuperset(words):
         return "common"

@@ -28,16 +28,16 @@ from typing import Any
 from taint.carriers.proxy import unwrapped
 from taint.errors import ConfigurationError
 from taint.evidence.fingerprints import (
-    PLATFORM_DIGESTS,
+    PLATFORM_HASHES,
     Digester,
     hmac_digester,
     process_fingerprint,
     salted_digesters,
     shared_fingerprint,
 )
-from taint.evidence.forms import normal_forms, region_of
+from taint.evidence.forms import Forms, normal_forms, region_of
 from taint.evidence.shared import SharedFile, write_shared
-from taint.evidence.table import BUCKETS, NUMBER, Filter, Kind, Lookup, Table, filter_bits
+from taint.evidence.table import BUCKET_MASK, BUCKETS, HIGH, NUMBER, Filter, Kind, Lookup, Table, filter_bits
 from taint.guard import report_internal_error
 from taint.labels import Label, Labels
 
@@ -63,6 +63,9 @@ WRITTEN_OUT = (int, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, ipaddress
 
 FULL_LABEL_SETS = 16_384
 """Sets of labels that are kept whole; of later ones only purposes, category and source are."""
+
+RECENT = 65_536
+"""Values of which it is known without working out their forms that they are remembered: hashes, 3 MB of them."""
 
 _BUCKET_BYTES = 136
 """An `array` without its slots (80), the room it keeps spare (48) and the reference to it, on a 64-bit machine."""
@@ -141,6 +144,15 @@ class KnownValues:
         for name, bound in zip(names, bounds, strict=True):
             if not bound > 0:
                 raise ConfigurationError(f"{name} is not positive. It bounds what is remembered. Leave it out for the default.")
+        self._settings: dict[str, Any] = {
+            "max_values": max_values,
+            "max_bytes": max_bytes,
+            "max_age_seconds": max_age_seconds,
+            "max_subjects": max_subjects,
+            "default_region": default_region,
+            "key": key,
+            "base": base,
+        }
         self.max_subjects = max_subjects
         self._half_values = max(1, max_values // 2)
         self._half_age = max_age_seconds / 2
@@ -163,7 +175,7 @@ class KnownValues:
                     "written with. Pass key=."
                 )
             self._shared = SharedFile(base, key)
-        self._digesters: tuple[Digester, ...] = PLATFORM_DIGESTS
+        self._digesters: tuple[Digester, ...] = ()
         self.digest_sizes: frozenset[int] = frozenset((16, 20, 32, 64))
         self._begin()
         _all.add(self)
@@ -172,10 +184,11 @@ class KnownValues:
         self._lock = threading.Lock()
         self._young = _Generation(self._bits)
         self._old: _Generation | None = None
-        self._all_filter = self._young.filter.copy()
+        self._all_filter = Filter(self._bits)
         self._labels: list[Labels] = []
         self._numbers: dict[Labels, int] = {}
         self._reduced: dict[tuple[Any, ...], int] = {}
+        self._recent: set[int | None] = set()
         self._evicted = 0
         self._refused: dict[str, int] = {}
         self.unread = 0
@@ -201,6 +214,12 @@ class KnownValues:
     def is_empty(self) -> bool:
         """Tell whether there is nothing to look for."""
         return not self._young.values and self._old is None and self._shared is None
+
+    def fresh(self) -> KnownValues:
+        """Give an empty set with the same bounds, key and base, for a test or a tenant."""
+        twin = KnownValues(**self._settings)
+        twin._digesters, twin.digest_sizes = self._digesters, self.digest_sizes
+        return twin
 
     def clear(self) -> None:
         """Forget every value; registered keys and salts stay."""
@@ -250,66 +269,88 @@ class KnownValues:
         Returns:
             Whether it is remembered; `statistics()` counts why not.
         """
-        text = _text_of(value)
+        text = value if type(value) is str else _text_of(value)
         if text is None or not labels:
             return False
+        seen = hash((text, labels)) if self.fingerprint is hash else None
+        if seen in self._recent:
+            return True
         forms = normal_forms(text, self._region)
         if isinstance(forms, str):
             self._refused[forms] = self._refused.get(forms, 0) + 1
             return False
+        with self._lock:
+            is_remembered = self._remember(forms, labels)
+            if is_remembered and seen is not None:
+                if len(self._recent) >= RECENT:
+                    self._recent.clear()
+                self._recent.add(seen)
+        return is_remembered
+
+    def _remember(self, forms: Forms, labels: Labels) -> bool:
         fingerprint = self.fingerprint
         first = fingerprint(forms.texts[0])
-        with self._lock:
-            young = self._young
-            number = self._numbers.get(labels)
+        young = self._young
+        number = self._numbers.get(labels)
+        if number is None:
+            number = self._number(labels)
             if number is None:
-                number = self._number(labels)
-                if number is None:
-                    self._refused["labels"] = self._refused.get("labels", 0) + 1
-                    return False
-            here = young.table.find(first)
-            is_new = not here
-            if here:
-                if _TEXT | COMMON in here:
-                    return False
-                is_known = _TEXT | number in here
-            else:
-                is_known = False
-                if young.values >= self._half_values or young.table.slots >= self._half_slots or (
-                    time.monotonic() - young.born > self._half_age
-                ):
-                    self._turn()
-                    young = self._young
-                if self._old is not None:
-                    here = self._old.table.find(first)
-                    if here:
-                        self._old.values -= 1  # It moves.
-            subjects = {label.subject for label in labels if label.subject is not None}
-            if subjects or here:
-                common = self._count_subjects(first, here, subjects, is_new)
-                if common:
-                    number = COMMON
-                    is_known = False
-            if is_known:
-                return True
-            add, pass_ = young.table.add, young.filter.add
-            pass_all = self._all_filter.add
-            for text_form in forms.texts:
-                print_ = fingerprint(text_form)
-                add(print_, _TEXT | number)
-                pass_(print_)
-                pass_all(print_)
-                if b" " in text_form:
-                    self._anchor(text_form)
-            payload = _DIGEST | number
-            for exact in forms.exact:
-                for digester in self._digesters:
-                    add(fingerprint(digester(exact)), payload)
-            if is_new:
-                young.values += 1
-        if number == COMMON:
+                self._refused["labels"] = self._refused.get("labels", 0) + 1
+                return False
+        here = young.table.find(first) if young.filter.passes(first) else []
+        is_new = not any(one & _KINDS == _TEXT for one in here)
+        if is_new:
+            if (
+                young.values >= self._half_values
+                or young.table.slots >= self._half_slots
+                or time.monotonic() - young.born > self._half_age
+            ):
+                self._turn()
+                young = self._young
+            if self._old is not None and self._old.filter.passes(first):
+                here = self._old.table.find(first)
+                if any(one & _KINDS == _TEXT for one in here):
+                    self._old.values -= 1  # It moves.
+            young.values += 1
+        is_known = not is_new and _TEXT | number in here
+        if self._is_common(first, here, labels, is_new=is_new):
             self._refused["subjects"] = self._refused.get("subjects", 0) + 1
+            if _TEXT | COMMON in here and not is_new:
+                return False
+            number = COMMON
+        elif is_known and self._is_spelling_known(forms, number):
+            return True
+        self._fill(young, forms, number)
         return number != COMMON
+
+    def _is_spelling_known(self, forms: Forms, number: int) -> bool:
+        """Tell whether this very spelling was remembered, and not only another one with the same words."""
+        digest = PLATFORM_HASHES[0](forms.exact[0]).digest()
+        return _DIGEST | number in self._young.table.find(self.fingerprint(digest))
+
+    def _fill(self, young: _Generation, forms: Forms, number: int) -> None:
+        fingerprint, add = self.fingerprint, young.table.add
+        pass_, pass_all = young.filter.add, self._all_filter.add
+        for text in forms.texts:
+            print_ = fingerprint(text)
+            add(print_, _TEXT | number)
+            pass_(print_)
+            pass_all(print_)
+            if b" " in text:
+                self._anchor(text)
+        payload = _DIGEST | number
+        buckets = young.table.buckets
+        for exact in forms.exact:
+            prints = [fingerprint(make(exact).digest()) for make in PLATFORM_HASHES]
+            if self._digesters:
+                prints += [fingerprint(digester(exact)) for digester in self._digesters]
+            for print_ in prints:
+                bucket = buckets[print_ & BUCKET_MASK]
+                if bucket is None:
+                    add(print_, payload)
+                else:
+                    bucket.append((print_ & HIGH) | payload)
+                    young.table.slots += 1
 
     def _anchor(self, text: bytes) -> None:
         words = text.split()
@@ -329,20 +370,21 @@ class KnownValues:
         self._young.filter.add(print_)
         self._all_filter.add(print_)
 
-    def _count_subjects(self, first: int, here: list[int], subjects: set[str | None], is_new: bool) -> bool:
-        """Take note of whose a value is; tell whether it has become common."""
+    def _is_common(self, first: int, here: list[int], labels: Labels, *, is_new: bool) -> bool:
+        """Take note of whose a value is; tell whether it is of too many people."""
         if _TEXT | COMMON in here:
             return True
+        counted = {payload for payload in here if payload & _KINDS == _SUBJECT} if here else set()
         table = self._young.table
-        counted = {payload for payload in here if payload & _KINDS == _SUBJECT}
         if is_new:  # What the old generation has counted is not forgotten when the value is seen again.
             for payload in counted:
                 table.add(first, payload)
-        for subject in subjects:
-            payload = _SUBJECT | (self.fingerprint(str(subject).encode(errors="surrogatepass")) & NUMBER)
-            if payload not in counted:
-                counted.add(payload)
-                table.add(first, payload)
+        for label in labels:
+            if label.subject is not None:
+                payload = _SUBJECT | (self.fingerprint(label.subject.encode(errors="surrogatepass")) & NUMBER)
+                if payload not in counted:
+                    counted.add(payload)
+                    table.add(first, payload)
         return len(counted) > self.max_subjects
 
     def _number(self, labels: Labels) -> int | None:
@@ -374,6 +416,7 @@ class KnownValues:
         self._old = self._young
         self._young = _Generation(self._bits)
         self._all_filter = self._old.filter.copy()
+        self._recent.clear()
         self._look_up_in()
 
     def expire(self) -> None:

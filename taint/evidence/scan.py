@@ -313,8 +313,14 @@ def _scan_runs(known: KnownValues, raw: bytes) -> Iterator[_Span]:
     if texts:
         for found in _RUN.finditer(raw):
             for start, stop, window in _windows(found[0]):
-                if window in texts:
+                if window in texts and _stands_alone(raw, found.start() + start, found.start() + stop):
                     yield found.start() + start, found.start() + stop, Evidence.CONTENT, texts[window]
+
+
+def _stands_alone(raw: bytes, start: int, stop: int) -> bool:
+    """Tell whether a number is not a part of a longer word, such as a digest or an order number."""
+    before, after = raw[start - 1 : start], raw[stop : stop + 1]
+    return not (before.isalnum() or after.isalnum())
 
 
 def _scan_digests(known: KnownValues, raw: bytes, words: bytes, candidates: list[bytes]) -> Iterator[_Span]:

@@ -5,7 +5,7 @@
     8       version, 2 bytes; bits of the filter, 2; zero, 4
     16      key check, 16 bytes: BLAKE2b under the key (`fingerprints.key_check`)
     32      length of the label table, 8; number of slots, 8; zero up to 64
-    64      buckets: 65,537 numbers of 8 bytes, the index of the first slot of each, and of the end
+    64      buckets: 16,385 numbers of 8 bytes, the index of the first slot of each, and of the end
     ...     slots, 8 bytes each, as in `table`
     ...     the filter
     ...     the label table, JSON: purposes, category and source of each set of labels
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from taint.errors import ConfigurationError
 from taint.evidence.fingerprints import key_check
-from taint.evidence.table import BUCKETS, LOW, Filter, Kind, Table
+from taint.evidence.table import BUCKET_MASK, BUCKETS, LOW, Filter, Kind, Table
 from taint.labels import Label, Labels
 
 __all__ = ["SharedFile", "write_shared"]
@@ -126,7 +126,7 @@ class SharedFile:
 
     def find(self, fingerprint: int) -> list[int]:
         """Give the kind and number of each slot of a fingerprint, as one int of 24 bits each."""
-        first, last = _STARTS.unpack_from(self._map, _HEADER.size + 8 * (fingerprint & 0xFFFF))
+        first, last = _STARTS.unpack_from(self._map, _HEADER.size + 8 * (fingerprint & BUCKET_MASK))
         bucket = self._map[self._slots + 8 * first : self._slots + 8 * last]
         tag = (fingerprint >> 24 & 0xFF_FFFF_FFFF).to_bytes(5, "little")
         found: list[int] = []

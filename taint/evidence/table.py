@@ -2,7 +2,7 @@
 
 A slot is one 64-bit number: the upper 40 bits of the fingerprint, 2 bits for what it stands for, and
 22 bits for the number of its set of labels (or another small number). It stands in the bucket that the
-lowest 16 bits name, so that 56 bits decide. A bucket is an `array`, which Python appends to in 40 ns
+lowest 14 bits name, so that 54 bits decide. A bucket is an `array`, which Python appends to in 40 ns
 and searches as bytes in C: a `dict` of ints would take 70 bytes an entry, a million values with their
 digests more than a gigabyte.
 
@@ -17,10 +17,11 @@ from array import array
 from enum import IntEnum
 from typing import Protocol
 
-__all__ = ["BUCKETS", "Filter", "Lookup", "Kind", "LOW", "Table", "filter_bits"]
+__all__ = ["BUCKETS", "BUCKET_MASK", "HIGH", "LOW", "NUMBER", "Filter", "Kind", "Lookup", "Table", "filter_bits"]
 
-BUCKETS = 1 << 16
+BUCKETS = 1 << 14
 LOW = (1 << 24) - 1
+BUCKET_MASK = BUCKETS - 1
 HIGH = ((1 << 64) - 1) ^ LOW
 NUMBER = (1 << 22) - 1
 """The greatest number that fits; as the number of a set of labels it stands for: common to too many people."""
@@ -61,15 +62,15 @@ class Table:
 
     def add(self, fingerprint: int, payload: int) -> None:
         """Add a slot, whether or not it is there already."""
-        bucket = self.buckets[fingerprint & 0xFFFF]
+        bucket = self.buckets[fingerprint & BUCKET_MASK]
         if bucket is None:
-            bucket = self.buckets[fingerprint & 0xFFFF] = array("Q")
+            bucket = self.buckets[fingerprint & BUCKET_MASK] = array("Q")
         bucket.append((fingerprint & HIGH) | payload)
         self.slots += 1
 
     def replace(self, fingerprint: int, old: int, new: int) -> bool:
         """Change one slot where it stands; tell whether it was there."""
-        bucket = self.buckets[fingerprint & 0xFFFF]
+        bucket = self.buckets[fingerprint & BUCKET_MASK]
         wanted = (fingerprint & HIGH) | old
         if bucket is None or wanted not in bucket:
             return False
@@ -78,7 +79,7 @@ class Table:
 
     def find(self, fingerprint: int) -> list[int]:
         """Give the kind and number of each slot of a fingerprint, as one int of 24 bits each."""
-        bucket = self.buckets[fingerprint & 0xFFFF]
+        bucket = self.buckets[fingerprint & BUCKET_MASK]
         if bucket is None:
             return []
         tag = (fingerprint >> 24 & _TAG_MASK).to_bytes(5, sys.byteorder)
@@ -111,6 +112,10 @@ class Filter:
     def add(self, fingerprint: int) -> None:
         """Let a fingerprint pass from here on."""
         self.bytes_[fingerprint & self.mask] |= 1 << (fingerprint >> 56 & 7)
+
+    def passes(self, fingerprint: int) -> bool:
+        """Tell whether a fingerprint may have been added."""
+        return self.bytes_[fingerprint & self.mask] >> (fingerprint >> 56 & 7) & 1 == 1
 
     def copy(self) -> Filter:
         """Give another filter that passes the same."""
