@@ -23,8 +23,17 @@ from typing import Any
 
 from taint.errors import ConfigurationError
 
-__all__ = ["MINIMUM_KEY_BYTES", "Digester", "Fingerprint", "PLATFORM_HASHES", "hmac_digester", "key_check",
-           "process_fingerprint", "salted_digesters", "shared_fingerprint"]
+__all__ = [
+    "MINIMUM_KEY_BYTES",
+    "Digester",
+    "Fingerprint",
+    "PLATFORM_HASHES",
+    "hmac_digester",
+    "key_check",
+    "process_fingerprint",
+    "salted_digesters",
+    "shared_fingerprint",
+]
 
 Fingerprint = Callable[[bytes], int]
 Digester = Callable[[bytes], bytes]

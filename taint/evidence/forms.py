@@ -199,5 +199,3 @@ def _number_forms(stripped: str, spellings: dict[bytes, None], region: Region | 
             spellings[national] = None
     spellings[digits] = None
     return Forms(tuple(texts), tuple(spellings))
-
-

@@ -143,7 +143,9 @@ class KnownValues:
         names = ("max_values", "max_bytes", "max_age_seconds", "max_subjects")
         for name, bound in zip(names, bounds, strict=True):
             if not bound > 0:
-                raise ConfigurationError(f"{name} is not positive. It bounds what is remembered. Leave it out for the default.")
+                raise ConfigurationError(
+                    f"{name} is not positive. It bounds what is remembered. Leave it out for the default."
+                )
         self._settings: dict[str, Any] = {
             "max_values": max_values,
             "max_bytes": max_bytes,
@@ -526,4 +528,3 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-

@@ -354,5 +354,3 @@ def _scan_digests(known: KnownValues, raw: bytes, words: bytes, candidates: list
                 spelled[word] = labels
     if spelled:
         yield from _places_of_words(line, spelled, Evidence.DIGEST)
-
-

@@ -59,7 +59,11 @@ def cut(data: bytes) -> bytes:
 
 def words_of(text: str) -> list[bytes]:
     """Cut one value, that is folded already, into words."""
-    return cut(text.encode(errors="surrogatepass") if text.isascii() else _blanked(text).encode(errors="surrogatepass")).replace(b"/", b" ").split()
+    return (
+        cut(text.encode(errors="surrogatepass") if text.isascii() else _blanked(text).encode(errors="surrogatepass"))
+        .replace(b"/", b" ")
+        .split()
+    )
 
 
 def _blanked(text: str) -> str:
