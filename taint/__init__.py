@@ -20,7 +20,7 @@ from taint.errors import (
     PurposeViolationError,
     TaintError,
 )
-from taint.evidence import Evidence
+from taint.evidence import Evidence, KnownValues
 from taint.flows import check, sink, source, zone
 from taint.labels import Label, Labels, Range, Trace
 from taint.modes import Mode
@@ -34,6 +34,7 @@ __all__ = [
     "Evidence",
     "Flow",
     "IntegrationError",
+    "KnownValues",
     "Label",
     "Labels",
     "Mode",
