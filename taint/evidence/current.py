@@ -24,7 +24,7 @@ def current_known_values() -> KnownValues | None:
 
 def set_known_values(known: KnownValues | None) -> KnownValues | None:
     """Set the known values of the process and give those before; None remembers nothing."""
-    global _of_process  # noqa: PLW0603  # One for the process, as the mode is.
+    global _of_process  # One for the process, as the mode is.
     before, _of_process = _of_process, known
     values.collector = None if known is None else _collect
     return before

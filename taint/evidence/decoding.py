@@ -49,7 +49,7 @@ def views_of(text: str | bytes, counter: Counter, depth: int = 0) -> Iterator[tu
     for name, view in _views(text, counter, is_first=depth == 0):
         if depth >= MAXIMUM_DEPTH:
             counter.unread += 1
-            return
+            return  # Said, not followed: each reading may be larger than the one before.
         yield name, view
         for inner, deeper in views_of(view, counter, depth + 1):
             yield f"{name}.{inner}", deeper
@@ -61,8 +61,6 @@ def _views(text: str | bytes, counter: Counter, *, is_first: bool) -> Iterator[t
             unpacked = _gunzip(text, counter)
             if unpacked is not None:
                 yield "gzip", unpacked
-            return
-        if not any(mark in text for mark in (b"%", b"&", b"\\", b"=", b"+")) and len(text) > 65_536:  # noqa: PLR2004
             return
         try:
             text = text.decode()
@@ -76,11 +74,10 @@ def _views(text: str | bytes, counter: Counter, *, is_first: bool) -> Iterator[t
         yield "html", html.unescape(text)
     if "\\" in text:
         yield "escapes", _ESCAPE.sub(_unescaped, text)
-    body = _BASE64.fullmatch(text) if len(text) % 4 != 1 or not text.isalnum() else None
-    if body is not None:
-        decoded = _base64(body[1])
-        if decoded is not None:
-            yield "base64", decoded
+    body = _BASE64.fullmatch(text)
+    decoded = _base64(body[1]) if body is not None else None
+    if decoded is not None:
+        yield "base64", decoded
 
 
 def _unescaped(found: re.Match[str]) -> str:

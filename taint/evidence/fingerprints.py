@@ -25,9 +25,9 @@ from taint.errors import ConfigurationError
 
 __all__ = [
     "MINIMUM_KEY_BYTES",
+    "PLATFORM_HASHES",
     "Digester",
     "Fingerprint",
-    "PLATFORM_HASHES",
     "hmac_digester",
     "key_check",
     "process_fingerprint",
@@ -70,7 +70,7 @@ def shared_fingerprint(key: bytes) -> Fingerprint:
     Raises:
         ConfigurationError: The key is not bytes of a usable length.
     """
-    if not isinstance(key, bytes) or not MINIMUM_KEY_BYTES <= len(key) <= MAXIMUM_KEY_BYTES:
+    if not _is_bytes(key) or not MINIMUM_KEY_BYTES <= len(key) <= MAXIMUM_KEY_BYTES:
         raise ConfigurationError(
             f"key is not usable. It is {MINIMUM_KEY_BYTES} to {MAXIMUM_KEY_BYTES} random bytes. "
             "Draw it once with secrets.token_bytes(32) and keep it where the application's secrets are."
@@ -109,13 +109,21 @@ def salted_digesters(salt: bytes, algorithms: tuple[str, ...]) -> tuple[Digester
     found: list[Digester] = []
     for algorithm in algorithms:
         _check_algorithm(algorithm)
-        found.append(lambda data, name=algorithm: new(name, salt + data, usedforsecurity=False).digest())
-        found.append(lambda data, name=algorithm: new(name, data + salt, usedforsecurity=False).digest())
+        found += _salted(salt, algorithm)
     return tuple(found)
 
 
+def _salted(salt: bytes, algorithm: str) -> tuple[Digester, Digester]:
+    make = partial(new, algorithm, usedforsecurity=False)
+    return lambda data: make(salt + data).digest(), lambda data: make(data + salt).digest()
+
+
+def _is_bytes(value: object) -> bool:
+    return isinstance(value, bytes)
+
+
 def _check_secret(secret: bytes, what: str) -> None:
-    if not isinstance(secret, bytes) or not secret:
+    if not _is_bytes(secret) or not secret:
         raise ConfigurationError(
             f"{what} is not usable. It is bytes, and not empty. Pass the very bytes that the application uses."
         )

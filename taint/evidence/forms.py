@@ -49,7 +49,7 @@ _DATE = re.compile(
     r"|1[0-9]{9}|1[4-9][0-9]{11}"  # Seconds from 2001 on and milliseconds from 2014 on, as programs write times.
 )
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
-_NOT_DIGITS = bytes(byte for byte in range(256) if not 48 <= byte <= 57)
+_NOT_DIGITS = bytes(frozenset(range(256)) - frozenset(b"0123456789"))
 _NOT_SIGNIFICANT = bytes(byte for byte in range(128) if not chr(byte).isalnum())
 
 
@@ -134,45 +134,57 @@ def normal_forms(text: str, region: Region | None = None) -> Forms | str:
     """
     if len(text) > MAXIMUM_LENGTH:
         return "long"
-    stripped = text.strip()
-    if text.isascii():
-        folded = stripped.lower()
-        spellings = {text.encode(): None, folded.encode(): None}
-    else:
-        folded = unicodedata.normalize("NFKC", stripped).casefold()
-        if folded.isascii() and not stripped.isascii() and _NUMBER.fullmatch(folded):
-            stripped = folded  # A number in wide digits or with no-break spaces.
-        spellings = dict.fromkeys(
-            form.encode(errors="surrogatepass")
-            for form in (
-                text,
-                unicodedata.normalize("NFC", text),
-                unicodedata.normalize("NFD", text),
-                unicodedata.normalize("NFKC", text),
-                unicodedata.normalize("NFC", stripped.casefold()),
-                unicodedata.normalize("NFC", stripped.lower()),
-                folded,
-            )
-        )
+    stripped, folded, spellings = _spellings(text)
     begins_as_number = stripped[:1] in _NUMBER_STARTS
     if begins_as_number and _NUMBER.fullmatch(stripped):
         return _number_forms(stripped, spellings, region)
-    significant = folded.encode(errors="surrogatepass").translate(None, _NOT_SIGNIFICANT)
-    if len(significant if significant.isascii() else significant.decode(errors="replace")) < MINIMUM_SIGNIFICANT:
-        return "short"
-    if begins_as_number:
-        if _DATE.fullmatch(folded.upper()):
-            return "date"
-        if _DECIMAL.fullmatch(folded):
-            return "number"
+    reason = _unfit(folded, begins_as_number=begins_as_number)
+    if reason is not None:
+        return reason
     words = words_of(folded)
     if COMMON_WORDS.issuperset(words):
         return "common"
     if len(words) == 1 and b"@" in words[0]:
         emails = email_forms(words[0])
         spellings.update(dict.fromkeys(emails))
-        return Forms((words[0], *(form for form in emails if form != words[0])), tuple(spellings))
+        return Forms(emails, tuple(spellings))
     return Forms((b" ".join(words),), tuple(spellings))
+
+
+def _spellings(text: str) -> tuple[str, str, dict[bytes, None]]:
+    """Give a text stripped, folded, and the exact bytes of each of its spellings."""
+    stripped = text.strip()
+    if text.isascii():
+        folded = stripped.lower()
+        return stripped, folded, {text.encode(): None, folded.encode(): None}
+    folded = unicodedata.normalize("NFKC", stripped).casefold()
+    spellings = (
+        text,
+        unicodedata.normalize("NFC", text),
+        unicodedata.normalize("NFD", text),
+        unicodedata.normalize("NFKC", text),
+        unicodedata.normalize("NFC", stripped.casefold()),
+        unicodedata.normalize("NFC", stripped.lower()),
+        folded,
+    )
+    if folded.isascii():
+        stripped = folded  # A number in wide digits or with no-break spaces is a number.
+    return stripped, folded, dict.fromkeys(one.encode(errors="surrogatepass") for one in spellings)
+
+
+def _unfit(folded: str, *, begins_as_number: bool) -> str | None:
+    """Say why a text that is no number is not remembered, if it is not."""
+    significant = folded.encode(errors="surrogatepass").translate(None, _NOT_SIGNIFICANT)
+    if len(significant) < MINIMUM_SIGNIFICANT:
+        return "short"
+    if not significant.isascii() and sum(map(str.isalnum, folded)) < MINIMUM_SIGNIFICANT:
+        return "short"
+    if begins_as_number:
+        if _DATE.fullmatch(folded.upper()):
+            return "date"
+        if _DECIMAL.fullmatch(folded):
+            return "number"
+    return None
 
 
 def _number_forms(stripped: str, spellings: dict[bytes, None], region: Region | None) -> Forms | str:

@@ -497,7 +497,8 @@ class KnownValues:
             tables = [one.table for one in (self._young, self._old) if one is not None]
             write_shared(path, self._key, tables, self._all_filter, self._labels)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Make the lock anew in a forked child: whoever held it is not there."""
         self._lock = threading.Lock()
 
 
@@ -521,7 +522,7 @@ _all: weakref.WeakSet[KnownValues] = weakref.WeakSet()
 def _after_fork_in_child() -> None:
     for one in _all:
         try:
-            one._after_fork()
+            one.after_fork()
         except Exception as error:  # noqa: BLE001  # A fork must not fail because of the library.
             report_internal_error("taking known values over a fork", error)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import binascii
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import compress, repeat
 from operator import and_
@@ -325,32 +325,33 @@ def _stands_alone(raw: bytes, start: int, stop: int) -> bool:
 
 def _scan_digests(known: KnownValues, raw: bytes, words: bytes, candidates: list[bytes]) -> Iterator[_Span]:
     """Find digests, in hex of either case and in base64 of either alphabet."""
-    sizes = known.digest_sizes
-    hexes = {2 * size for size in sizes}
+    hexes = {2 * size for size in known.digest_sizes}
+    lengths = {(4 * size + 2) // 3 for size in known.digest_sizes}
+    spelled = [word for word in candidates if len(word) in hexes]
+    yield from _decoded_digests(known, words, spelled, binascii.unhexlify)
+    # A word of base64 is one of the words here, or a part of a longer one: its `+` and `-` may stand at an edge.
+    least = min(lengths) - 2
+    if any(len(word) >= least for word in set(words.split())):
+        line = raw.translate(_BASE64)
+        spelled = [word for word in set(line.split()) if len(word) in lengths]
+        yield from _decoded_digests(known, line, spelled, _from_base64)
+
+
+def _from_base64(word: bytes) -> bytes:
+    return binascii.a2b_base64(word + b"=" * (-len(word) % 4))
+
+
+def _decoded_digests(
+    known: KnownValues, line: bytes, spelled: list[bytes], decode: Callable[[bytes], bytes]
+) -> Iterator[_Span]:
     texts: dict[bytes, tuple[Labels, ...]] = {}
-    for word in candidates:
-        if len(word) in hexes:
-            try:
-                digest = binascii.unhexlify(word)
-            except ValueError:
-                continue
-            labels = known.labels_behind(known.fingerprint(digest), Kind.DIGEST)
-            if labels:
-                texts[word] = labels
+    for word in spelled:
+        try:
+            digest = decode(word)
+        except ValueError:
+            continue  # Of the length of a digest, and something else.
+        labels = known.labels_behind(known.fingerprint(digest), Kind.DIGEST)
+        if labels:
+            texts[word] = labels
     if texts:
-        yield from _places_of_words(words, texts, Evidence.DIGEST)
-    lengths = {(4 * size + 2) // 3 for size in sizes}
-    least = min(lengths)
-    if max(map(len, words.split()), default=0) < least:
-        return
-    spelled: dict[bytes, tuple[Labels, ...]] = {}
-    line = raw.translate(_BASE64)
-    for word in set(line.split()):
-        if len(word) in lengths:
-            labels = known.labels_behind(
-                known.fingerprint(binascii.a2b_base64(word + b"=" * (-len(word) % 4))), Kind.DIGEST
-            )
-            if labels:
-                spelled[word] = labels
-    if spelled:
-        yield from _places_of_words(line, spelled, Evidence.DIGEST)
+        yield from _places_of_words(line, texts, Evidence.DIGEST)

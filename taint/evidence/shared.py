@@ -98,8 +98,8 @@ class SharedFile:
             _, version, bits, _, check, names, slots = _HEADER.unpack(start)
             if version != VERSION:
                 raise ConfigurationError(
-                    f"file of known values {os.fspath(path)!r} has version {version!r}. This release reads {VERSION!r}. "
-                    "Export it with the release that reads it."
+                    f"file of known values {os.fspath(path)!r} has version {version!r}. This release reads "
+                    f"{VERSION!r}. Export it with the release that reads it."
                 )
             if check != key_check(key):
                 raise ConfigurationError(
