@@ -37,7 +37,7 @@ from taint.evidence.fingerprints import (
 )
 from taint.evidence.forms import Forms, normal_forms, region_of
 from taint.evidence.shared import SharedFile, write_shared
-from taint.evidence.table import BUCKET_MASK, BUCKETS, HIGH, NUMBER, Filter, Kind, Lookup, Table, filter_bits
+from taint.evidence.table import BUCKETS, NUMBER, Filter, Kind, Lookup, Table, filter_bits
 from taint.guard import report_internal_error
 from taint.labels import Label, Labels
 
@@ -66,6 +66,9 @@ FULL_LABEL_SETS = 16_384
 
 RECENT = 65_536
 """Values of which it is known without working out their forms that they are remembered: hashes, 3 MB of them."""
+
+WAITING = 2_048
+"""Values whose digests' fingerprints are put into the table at once: 5 ms, every so many new values."""
 
 _BUCKET_BYTES = 136
 """An `array` without its slots (80), the room it keeps spare (48) and the reference to it, on a 64-bit machine."""
@@ -100,13 +103,19 @@ class Statistics:
 
 
 class _Generation:
-    __slots__ = ("born", "filter", "table", "values")
+    __slots__ = ("born", "filter", "table", "values", "waiting")
 
     def __init__(self, bits: int) -> None:
         self.table = Table()
         self.filter = Filter(bits)
         self.values = 0
         self.born = time.monotonic()
+        self.waiting: list[tuple[int, list[int]]] = []
+
+    def settle(self) -> None:
+        """Put the fingerprints of digests that wait into the table: many at once cost half."""
+        batch, self.waiting = self.waiting, []
+        self.table.add_all(batch)
 
 
 class KnownValues:
@@ -327,12 +336,20 @@ class KnownValues:
 
     def _is_spelling_known(self, forms: Forms, number: int) -> bool:
         """Tell whether this very spelling was remembered, and not only another one with the same words."""
+        self._young.settle()
         digest = PLATFORM_HASHES[0](forms.exact[0]).digest()
         return _DIGEST | number in self._young.table.find(self.fingerprint(digest))
 
     def _fill(self, young: _Generation, forms: Forms, number: int) -> None:
-        fingerprint, add = self.fingerprint, young.table.add
-        pass_, pass_all = young.filter.add, self._all_filter.add
+        fingerprint = self.fingerprint
+        prints = [fingerprint(make(exact).digest()) for exact in forms.exact for make in PLATFORM_HASHES]
+        if self._digesters:
+            prints += [fingerprint(digester(exact)) for exact in forms.exact for digester in self._digesters]
+        waiting = young.waiting
+        waiting.append((_DIGEST | number, prints))
+        if len(waiting) >= WAITING:
+            young.settle()
+        add, pass_, pass_all = young.table.add, young.filter.add, self._all_filter.add
         for text in forms.texts:
             print_ = fingerprint(text)
             add(print_, _TEXT | number)
@@ -340,19 +357,6 @@ class KnownValues:
             pass_all(print_)
             if b" " in text:
                 self._anchor(text)
-        payload = _DIGEST | number
-        buckets = young.table.buckets
-        for exact in forms.exact:
-            prints = [fingerprint(make(exact).digest()) for make in PLATFORM_HASHES]
-            if self._digesters:
-                prints += [fingerprint(digester(exact)) for digester in self._digesters]
-            for print_ in prints:
-                bucket = buckets[print_ & BUCKET_MASK]
-                if bucket is None:
-                    add(print_, payload)
-                else:
-                    bucket.append((print_ & HIGH) | payload)
-                    young.table.slots += 1
 
     def _anchor(self, text: bytes) -> None:
         words = text.split()
@@ -407,6 +411,7 @@ class KnownValues:
 
     def _turn(self) -> None:
         """Make the young generation the old one, and drop the old one."""
+        self._young.settle()
         if self._old is not None:
             if not self._evicted:
                 _logger.warning(
@@ -441,6 +446,9 @@ class KnownValues:
 
         The labels of what is common to too many people are None.
         """
+        if self._young.waiting:
+            with self._lock:
+                self._young.settle()
         tables: list[tuple[Lookup, list[Labels]]] = [(table, self._labels) for table in self._lookups]
         if self._shared is not None:
             tables.append((self._shared, self._shared.labels))
@@ -463,6 +471,7 @@ class KnownValues:
     def statistics(self) -> Statistics:
         """Count what is known, and what was left out and why."""
         with self._lock:
+            self._young.settle()
             generations = [one for one in (self._young, self._old) if one is not None]
             size = sum(one.table.size_bytes() + len(one.filter.bytes_) for one in generations)
             return Statistics(
@@ -494,6 +503,7 @@ class KnownValues:
                 "Only those under a key of the application's can. Make them with KnownValues(key=...)."
             )
         with self._lock:
+            self._young.settle()
             tables = [one.table for one in (self._young, self._old) if one is not None]
             write_shared(path, self._key, tables, self._all_filter, self._labels)
 

@@ -68,6 +68,17 @@ class Table:
         bucket.append((fingerprint & HIGH) | payload)
         self.slots += 1
 
+    def add_all(self, batch: list[tuple[int, list[int]]]) -> None:
+        """Add the slots of many fingerprints, each list with its payload."""
+        buckets, high, mask = self.buckets, HIGH, BUCKET_MASK
+        for payload, fingerprints in batch:
+            self.slots += len(fingerprints)
+            for fingerprint in fingerprints:
+                bucket = buckets[fingerprint & mask]
+                if bucket is None:
+                    bucket = buckets[fingerprint & mask] = array("Q")
+                bucket.append((fingerprint & high) | payload)
+
     def replace(self, fingerprint: int, old: int, new: int) -> bool:
         """Change one slot where it stands; tell whether it was there."""
         bucket = self.buckets[fingerprint & BUCKET_MASK]
