@@ -329,6 +329,7 @@ class KnownValues:
             if _TEXT | COMMON in here and not is_new:
                 return False
             number = COMMON
+            self._recent.clear()
         elif is_known and self._is_spelling_known(forms, number):
             return True
         self._fill(young, forms, number)

@@ -163,7 +163,8 @@ def _scan_parts(known: KnownValues, parts: list[_Part]) -> list[Match]:
         if last <= 0:
             last = words.find(b" ", first + BLOCK) + 1 or len(blob)
         for start, stop, evidence, labels in _scan_block(known, blob[first:last], words[first:last]):
-            spans.setdefault((first + start, first + stop, evidence), labels)
+            begins_with_plus = blob[first + start - 1 : first + start] == b"+" and blob[first + start] in b"0123456789"
+            spans.setdefault((first + start - begins_with_plus, first + stop, evidence), labels)
         if len(spans) >= MAXIMUM_MATCHES or last == len(blob):
             break
         # The next block begins at a word, a little before this one ends.
