@@ -24,7 +24,7 @@ from taint.evidence.forms import MAXIMUM_DIGITS, MINIMUM_DIGITS
 from taint.evidence.kinds import Evidence
 from taint.evidence.known import ANCHOR_PLACES, MAXIMUM_WORDS, WRITTEN_OUT, KnownValues
 from taint.evidence.table import Kind
-from taint.evidence.words import cut, email_forms, foldable, folded
+from taint.evidence.words import EDGES, cut, email_forms, foldable, folded
 from taint.labels import Labels
 
 __all__ = ["Match", "scan"]
@@ -39,12 +39,17 @@ MAXIMUM_MATCHES = 10_000
 _RUN = re.compile(rb"[0-9][0-9 ().\-/]{5,}[0-9]")
 _GROUP = re.compile(rb"[0-9]+")
 _WORD = re.compile(rb"[^ ]+")
+# Both begin with a letter of their own, which `re` looks for at the speed of memory.
+_PLUS_EMAIL = re.compile(rb"\+[^ @]*@")
+_GMAIL = re.compile(rb"@g(?:oogle)?mail\.com")
 _BETWEEN_DIGITS = b" ().-/"
 _BASE64 = bytes(
     byte if chr(byte).isalnum() and byte < 128 else {43: 43, 45: 43, 47: 47, 95: 47}.get(byte, 32)  # noqa: PLR2004
     for byte in range(256)
 )
 _SHORTEST_WORD = 4
+_SHORTEST_DIGEST = 20
+"""MD5 in base64 has 22 characters, of which two may be cut off as edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +211,9 @@ def _passing(known: KnownValues, candidates: list[bytes]) -> Iterator[tuple[byte
 
 def _scan_block(known: KnownValues, raw: bytes, words: bytes) -> Iterator[_Span]:
     distinct = set(words.split())
-    slashed = [word for word in distinct if b"/" in word]
-    if slashed:
-        distinct.update(b"/".join(slashed).split(b"/"))
-    candidates = [word for word in distinct if len(word) >= _SHORTEST_WORD]
+    if b"/" in words:
+        distinct.update(b"/".join([word for word in distinct if b"/" in word]).split(b"/"))
+    candidates = [word for word in map(bytes.strip, distinct, repeat(EDGES)) if len(word) >= _SHORTEST_WORD]
     texts: dict[bytes, tuple[Labels, ...]] = {}
     anchors: dict[bytes, int] = {}
     for word, print_ in _passing(known, candidates):
@@ -222,43 +226,54 @@ def _scan_block(known: KnownValues, raw: bytes, words: bytes) -> Iterator[_Span]
                 shape |= number
         if shape:
             anchors[word] = shape
-    _add_emails(known, candidates, texts)
+    _add_emails(known, words, texts)
     if texts:
         yield from _places_of_words(words, texts, Evidence.CONTENT)
     if anchors:
         yield from _sequences(known, words, anchors)
     yield from _scan_runs(known, raw)
-    yield from _scan_digests(known, raw, words, candidates)
+    yield from _scan_digests(known, raw, words, [word for word in candidates if len(word) >= _SHORTEST_DIGEST])
 
 
-def _add_emails(known: KnownValues, candidates: list[bytes], texts: dict[bytes, tuple[Labels, ...]]) -> None:
+def _add_emails(known: KnownValues, words: bytes, texts: dict[bytes, tuple[Labels, ...]]) -> None:
     """Look up addresses without plus-suffix and dots: the payload may have them where the value had not."""
-    for word in candidates:
-        if b"@" in word and word not in texts and (b"+" in word or b"@g" in word):
+    for pattern in (_PLUS_EMAIL, _GMAIL):
+        for found in pattern.finditer(words):
+            start, stop = words.rfind(b" ", 0, found.start()) + 1, words.find(b" ", found.end())
+            word = words[start : stop if stop >= 0 else len(words)].strip(EDGES)
+            word = word[word.rfind(b"/", 0, word.find(b"@")) + 1 :]
             for form in email_forms(word)[1:]:
-                labels = known.labels_behind(known.fingerprint(form), Kind.TEXT)
+                labels = texts.get(word) or known.labels_behind(known.fingerprint(form), Kind.TEXT)
                 if labels:
                     texts[word] = labels
                     break
 
 
-def _places_of_words(words: bytes, texts: dict[bytes, tuple[Labels, ...]], evidence: Evidence) -> Iterator[_Span]:
+def _pieces(words: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give every word, without what belongs to the sentence, and where it begins."""
     for found in _WORD.finditer(words):
-        word = found[0]
+        word = found[0].lstrip(EDGES)
+        yield found.end() - len(word), word.rstrip(EDGES)
+
+
+def _places_of_words(words: bytes, texts: dict[bytes, tuple[Labels, ...]], evidence: Evidence) -> Iterator[_Span]:
+    for at, word in _pieces(words):
         if word in texts:
-            yield found.start(), found.end(), evidence, texts[word]
+            yield at, at + len(word), evidence, texts[word]
         elif b"/" in word:
-            at = found.start()
+            start = at
             for piece in word.split(b"/"):
-                if piece in texts:
-                    yield at, at + len(piece), evidence, texts[piece]
-                at += len(piece) + 1
+                bare = piece.strip(EDGES)
+                if bare in texts:
+                    begin = start + piece.index(bare)
+                    yield begin, begin + len(bare), evidence, texts[bare]
+                start += len(piece) + 1
 
 
 def _sequences(known: KnownValues, words: bytes, anchors: dict[bytes, int]) -> Iterator[_Span]:
     """Find values of several words around their anchors."""
     line = words.replace(b"/", b" ")
-    row = line.split()
+    row = [word for word in map(bytes.strip, line.split(), repeat(EDGES)) if word]
     places: list[tuple[int, int]] | None = None
     hits: dict[bytes, tuple[Labels, ...]] = {}
     for index, word in enumerate(row):
@@ -274,7 +289,7 @@ def _sequences(known: KnownValues, words: bytes, anchors: dict[bytes, int]) -> I
                         hits[text] = known.labels_behind(known.fingerprint(text), Kind.TEXT)
                     if hits[text]:
                         if places is None:
-                            places = [found.span() for found in _WORD.finditer(line)]
+                            places = [(at, at + len(word)) for at, word in _pieces(line) if word]
                         yield places[first][0], places[first + length - 1][1], Evidence.CONTENT, hits[text]
 
 
@@ -324,18 +339,21 @@ def _stands_alone(raw: bytes, start: int, stop: int) -> bool:
     return not (before.isalnum() or after.isalnum())
 
 
-def _scan_digests(known: KnownValues, raw: bytes, words: bytes, candidates: list[bytes]) -> Iterator[_Span]:
+def _scan_digests(known: KnownValues, raw: bytes, words: bytes, long: list[bytes]) -> Iterator[_Span]:
     """Find digests, in hex of either case and in base64 of either alphabet."""
-    hexes = {2 * size for size in known.digest_sizes}
-    lengths = {(4 * size + 2) // 3 for size in known.digest_sizes}
-    spelled = [word for word in candidates if len(word) in hexes]
-    yield from _decoded_digests(known, words, spelled, binascii.unhexlify)
-    # A word of base64 is one of the words here, or a part of a longer one: its `+` and `-` may stand at an edge.
-    least = min(lengths) - 2
-    if any(len(word) >= least for word in set(words.split())):
+    sizes = known.digest_sizes
+    hexes = {2 * size for size in sizes}
+    spelled = [word for word in long if len(word) in hexes]
+    if spelled:
+        yield from _decoded_digests(known, words, spelled, binascii.unhexlify)
+    # Words are in lower case, which base64 is not; what was cut off at an edge may be a part of it, twice at most.
+    lengths = {(4 * size + 2) // 3 for size in sizes}
+    near = lengths | {length - 1 for length in lengths} | {length - 2 for length in lengths}
+    if not near.isdisjoint(map(len, b" ".join(long).translate(_BASE64).split())):
         line = raw.translate(_BASE64)
         spelled = [word for word in set(line.split()) if len(word) in lengths]
-        yield from _decoded_digests(known, line, spelled, _from_base64)
+        if spelled:
+            yield from _decoded_digests(known, line, spelled, _from_base64)
 
 
 def _from_base64(word: bytes) -> bytes:

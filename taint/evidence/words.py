@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["COMMON_WORDS", "cut", "email_forms", "foldable", "folded", "words_of"]
+__all__ = ["COMMON_WORDS", "EDGES", "cut", "email_forms", "foldable", "folded", "words_of"]
 
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789@._+-/") | frozenset(range(128, 256))
 
@@ -46,24 +46,20 @@ COMMON_WORDS = frozenset(
 """Words that are in every payload. A value made of nothing else is not remembered."""
 
 
-def cut(data: bytes) -> bytes:
-    """Lower a text and put a blank for all that separates words; every byte keeps its place.
+EDGES = b".-+"
+"""At an edge of a word these belong to the sentence."""
 
-    A `.`, `-` or `+` at an edge of a word belongs to the sentence: it goes, once on each side.
-    """
-    found = b" " + data.translate(_LOWER) + b" "
-    for edge in (b". ", b"- ", b" -", b" +", b" ."):
-        found = found.replace(edge, b"  ")
-    return found[1:-1]
+
+def cut(data: bytes) -> bytes:
+    """Lower a text and put a blank for all that separates words; every byte keeps its place."""
+    return data.translate(_LOWER)
 
 
 def words_of(text: str) -> list[bytes]:
     """Cut one value, that is folded already, into words."""
-    return (
-        cut(text.encode(errors="surrogatepass") if text.isascii() else _blanked(text).encode(errors="surrogatepass"))
-        .replace(b"/", b" ")
-        .split()
-    )
+    data = (text if text.isascii() else _blanked(text)).encode(errors="surrogatepass")
+    words = [word.strip(EDGES) for word in cut(data).replace(b"/", b" ").split()]
+    return words if all(words) else [word for word in words if word]
 
 
 def _blanked(text: str) -> str:
