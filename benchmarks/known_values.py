@@ -24,9 +24,12 @@ from taint.evidence import KnownValues, scan
 from taint.labels import Label, Labels
 
 LABELS = Labels((Label(frozenset({"security.mfa"}), "user.contact", "shop.enrol"),))
-WORDS = """order customer street north delivery invoice payment blue green small large cotton shirt shoes lamp
-table chair window garden kitchen morning evening please thanks regarding shipment tracking return refund size
-colour question answer yesterday tomorrow request support device phone charger battery screen""".split()
+VOCABULARY = """
+order customer street north delivery invoice payment blue green small large cotton shirt shoes lamp table
+chair window garden kitchen morning evening please thanks regarding shipment tracking return refund size
+colour question answer yesterday tomorrow request support device phone charger battery screen
+"""
+WORDS = VOCABULARY.split()
 HOSTS = ["example.com", "example.org", "mail.example.net", "gmail.com", "post.example.de"]
 
 

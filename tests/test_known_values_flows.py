@@ -74,7 +74,11 @@ def test_an_unlabelled_value_is_stopped(evidence: str, make: Any, path: str) -> 
         phone = untracked(enrolled(PHONE)["phone"])
         send(make(phone))
     (flow,) = seen.violations
-    assert (flow.evidence, flow.labels.sources, flow.sink) == (Evidence(evidence), {"shop.enrol"}, "ads.upload")
+    assert (flow.evidence, flow.labels.sources, flow.sink) == (
+        Evidence(evidence),
+        frozenset({"shop.enrol"}),
+        "ads.upload",
+    )
     assert flow.path == path
     assert "415" not in flow.message.replace(flow.path, "")
 
@@ -111,7 +115,7 @@ def test_a_match_of_two_purposes_needs_one_collection_that_allows() -> None:
 def test_block_stops_before_the_body() -> None:
     """In mode `block` the sink's body does not run, and the message holds no value."""
     taint.label(PHONE, purpose="security.mfa", source="shop.enrol")
-    with pytest.raises(taint.PurposeViolationError, match="'shop.enrol'") as error:
+    with pytest.raises(taint.PurposeViolationError, match=r"shop\.enrol") as error:
         upload(["415-555-0100"])
     assert "0100" not in str(error.value)
     assert upload(["415-555-0101"]) == ["415-555-0101"]

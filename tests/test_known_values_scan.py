@@ -125,7 +125,7 @@ FORMS = [
     NAME,
 ]
 ALGORITHMS = ["md5", "sha1", "sha256", "sha512"]
-SPELLINGS: dict[str, Callable[[bytes], str | bytes]] = {
+SPELLINGS: dict[str, Callable[[bytes], object]] = {
     "hex": bytes.hex,
     "HEX": lambda data: data.hex().upper(),
     "base64": lambda data: base64.b64encode(data).decode(),
@@ -133,6 +133,7 @@ SPELLINGS: dict[str, Callable[[bytes], str | bytes]] = {
     "base64 without padding": lambda data: base64.b64encode(data).decode().rstrip("="),
     "raw": lambda data: data,
     "raw, in a row": lambda data: data + data,
+    "a dict's key": lambda data: {data.hex(): 1},
     "hex in JSON": lambda data: json.dumps([{"h": data.hex()}]),
     "base64 in CSV": lambda data: f"1,{base64.b64encode(data).decode()},x\n",
     "hex, gzip": lambda data: gzip.compress(data.hex().encode()),
@@ -262,7 +263,8 @@ def person(draw: random.Random) -> dict[str, str]:
         "email": f"{first}.{middle}{draw.randrange(100)}@example.org".lower(),
         "phone": f"+1 ({draw.randrange(200, 1000)}) {number // 10**4:03d}-{number % 10**4:04d}",
         "street": f"{draw.randrange(1, 9999)} {middle[::-1].title()} Street, Apt {draw.randrange(90)}",
-        "note": f"since 2024-0{draw.randrange(1, 10)}-1{draw.randrange(10)}, {draw.random():.6f}, {draw.getrandbits(256):064x}",
+        "note": f"since 2024-0{draw.randrange(1, 10)}-1{draw.randrange(10)}, {draw.random():.6f}",
+        "digest": draw.randbytes(32).hex(),
     }
 
 
