@@ -93,6 +93,8 @@ FOUND_IN_NOTHING = [
     "abc4155550100def",
     "a4155550100",
     "4155550100.25",
+    "415555.0100",
+    [{"amount": 415.5550100}],
     hashlib.sha256(b"4155550101").hexdigest(),
     "doe jane",
     "jane",
@@ -151,6 +153,15 @@ def test_digests_are_found(known: KnownValues, algorithm: str, spelling: str) ->
         assert {match.evidence for match in matches} == {Evidence.DIGEST}
     stranger = hashlib.new(algorithm, b"+14155550101").digest()
     assert scan(known, SPELLINGS[spelling](stranger)) == []
+
+
+def test_every_spelling_has_its_digests() -> None:
+    """A second spelling of a value that is known already brings its own digests; one that nobody wrote has none."""
+    known = KnownValues(max_values=1000)
+    known.remember("jane.doe@example.org", SECURITY)
+    known.remember("JANE.Doe@example.org", SECURITY)
+    assert len(scan(known, hashlib.sha256(b"JANE.Doe@example.org").hexdigest())) == 1
+    assert scan(known, hashlib.sha256(b"Jane.DOE@example.org").hexdigest()) == []
 
 
 def test_digests_under_the_applications_keys() -> None:
