@@ -20,7 +20,7 @@ from taint.errors import (
     PurposeViolationError,
     TaintError,
 )
-from taint.evidence import Evidence
+from taint.evidence import Evidence, KnownValues
 from taint.flows import Collected, check, collects, sink, source, zone
 from taint.installation import install, uninstall
 from taint.labels import Label, Labels, Range, Trace
@@ -35,6 +35,7 @@ __all__ = [
     "Evidence",
     "Flow",
     "IntegrationError",
+    "KnownValues",
     "Label",
     "Labels",
     "Mode",

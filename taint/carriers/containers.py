@@ -31,6 +31,10 @@ _ATOMIC = frozenset(
 )
 
 
+_SHORTEST_HEX_DIGEST = 32
+"""Characters of an MD5 digest."""
+
+
 def is_atomic(value: object) -> bool:
     """Tell whether nothing can be inside a value, by its exact type."""
     return type(value) in _ATOMIC
@@ -41,6 +45,11 @@ def _key_step(key: object) -> str:
     if type(key) is str and key.isidentifier() and len(key) <= _LONGEST_NAME:
         return f".{key}"
     return "[*]"
+
+
+def _is_name(key: str) -> bool:
+    """Tell whether a key names a field; a digest may be an identifier by chance."""
+    return len(key) < _SHORTEST_HEX_DIGEST and key.isidentifier()
 
 
 def _field_names(kind: type) -> Iterable[str] | None:
@@ -93,13 +102,22 @@ def _mapping_children(value: Any) -> Iterator[tuple[str, Any]]:
         yield _key_step(key), item
 
 
-def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> Iterator[tuple[Step, Any]]:
+def walk(
+    value: object,
+    is_leaf: Callable[[object], bool],
+    root: str = "",
+    *,
+    is_skipped: Callable[[object], bool] = is_atomic,
+    text_keys: bool = False,
+) -> Iterator[tuple[Step, Any]]:
     """Find every leaf inside a value.
 
     Args:
         value: Anything.
         is_leaf: Tells what is looked for; leaves are not looked into.
         root: What the value itself is called.
+        is_skipped: Tells what can be no leaf and have none inside.
+        text_keys: Look at text keys of dicts too where they are no plain names; else they are not looked at.
 
     Yields:
         The way to it and the leaf.
@@ -108,7 +126,7 @@ def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> It
     seen: set[int] = set()
     while stack:
         way, here, is_object_open = stack.pop()
-        if type(here) in _ATOMIC:
+        if is_skipped(here):
             continue
         if is_leaf(here):
             yield way, here
@@ -124,6 +142,8 @@ def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> It
             is_object_open = fields is not None and is_object_open
             inside = [(f".{name}", item) for name, item in _own_attributes(here).items()]
         stack.extend(((way, step), item, is_object_open) for step, item in reversed(list(inside)))
+        if text_keys and isinstance(here, dict):
+            stack.extend(((way, ".keys()"), key, False) for key in here if type(key) is str and not _is_name(key))
 
 
 def path_text(way: Step) -> str:

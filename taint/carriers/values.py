@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,6 +23,11 @@ from taint.purposes import purpose_keys
 __all__ = ["apply_labels", "carriers_in", "collected", "current_trace", "label", "labels_of", "plain", "ranges_of"]
 
 T = TypeVar("T")
+
+Collector = Callable[[object, Labels], None]
+
+collector: Collector | None = None
+"""Is told of every value that a source labels, while known values are remembered; None costs one test."""
 
 
 @lru_cache(maxsize=4096)
@@ -118,24 +123,37 @@ def label(
         labels = _labels(purpose, category, None, consent, place, current_trace())
     else:
         labels = collected(purpose, category=category, subject=subject, consent=consent, source=place, trace=trace)
-    if type(value) is str:
+    if type(value) is str and collector is None:
         return carry_text(value, labels)  # type: ignore[return-value, arg-type]  # T is str here.
-    return apply_labels(value, labels)
+    return apply_labels(value, labels, is_source=True)
 
 
 _SINGLE = (str, bytes, int, float, TaintedProxy)
 
 
-def apply_labels(value: T, labels: Labels) -> T:
-    """Put labels on a value, or on all that is inside a container. Labels: joined to those there."""
+def apply_labels(value: T, labels: Labels, *, is_source: bool = False) -> T:
+    """Put labels on a value, or on all that is inside a container. Labels: joined to those there.
+
+    Args:
+        value: Anything.
+        labels: To put on it.
+        is_source: The value enters here, and the collector is told; a load from a store asks for it or not.
+    """
+    collect = collector if is_source else None
     if isinstance(value, _SINGLE):
+        if collect is not None:
+            collect(value, labels)
         return carry(value, labels)  # type: ignore[no-any-return]  # `carry` keeps the type, as seen by isinstance.
-    return map_leaves(value, lambda leaf: _carry_inside(leaf, labels))  # type: ignore[no-any-return]  # As above.
+    return map_leaves(value, lambda leaf: _carry_inside(leaf, labels, collect))  # type: ignore[no-any-return]  # As above.
 
 
-def _carry_inside(leaf: Any, labels: Labels) -> Any:
+def _carry_inside(leaf: Any, labels: Labels, collect: Collector | None) -> Any:
     # Numbers in rows are keys, counts and prices, and drivers refuse a proxy of them.
-    return leaf if type(leaf) is not TaintedProxy and isinstance(leaf, int | float) else carry(leaf, labels)
+    if type(leaf) is not TaintedProxy and isinstance(leaf, int | float):
+        return leaf
+    if collect is not None:
+        collect(leaf, labels)
+    return carry(leaf, labels)
 
 
 def carriers_in(value: object, root: str = "") -> Iterator[tuple[Step, Any]]:

@@ -1,5 +1,17 @@
-"""How the library knows that a sink received labelled data."""
+"""How the library knows that a sink received labelled data, and the known values of a process."""
 
+from taint.evidence.current import current_known_values, set_known_values, using
 from taint.evidence.kinds import Evidence
+from taint.evidence.known import KnownValues, Statistics
+from taint.evidence.scan import Match, scan
 
-__all__ = ["Evidence"]
+__all__ = [
+    "Evidence",
+    "KnownValues",
+    "Match",
+    "Statistics",
+    "current_known_values",
+    "scan",
+    "set_known_values",
+    "using",
+]

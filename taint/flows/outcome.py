@@ -11,9 +11,9 @@ from taint.carriers.containers import Step, path_text
 from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.values import carriers_in
 from taint.errors import PurposeViolationError
-from taint.evidence import Evidence
+from taint.evidence import Evidence, KnownValues, Match, current_known_values, scan
 from taint.guard import report_internal_error
-from taint.labels import Label, Labels
+from taint.labels import NO_LABELS, Label, Labels
 from taint.modes import Mode
 from taint.policy import CallSite, Flow, Outcome, decide
 from taint.telemetry import emit_violation
@@ -93,7 +93,37 @@ def flows_of(
 def flows_at(value: object, root: str, *, sink: str, purpose: str, mode: Mode) -> list[Flow]:
     """Decide every carrier inside a value; `root` is what the value is called."""
     found = ((way, labels_of_carrier(carrier)) for way, carrier in carriers_in(value, root))
-    return flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=Evidence.LABEL)
+    flows = flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=Evidence.LABEL)
+    known = current_known_values()
+    if known is not None:
+        flows += _flows_of_known(known, value, root, sink=sink, purpose=purpose, mode=mode)
+    return flows
+
+
+def _flows_of_known(known: KnownValues, value: object, root: str, *, sink: str, purpose: str, mode: Mode) -> list[Flow]:
+    """Decide every known value that stands unlabelled inside a value; what cannot be scanned is a gap."""
+    try:
+        matches = scan(known, value, root)
+    except Exception as error:  # noqa: BLE001  # The program goes on; that nothing was looked for is said.
+        report_internal_error("looking for known values", error)
+        return [Flow(Outcome.GAP, sink, purpose, NO_LABELS, Evidence.CONTENT, root, "known-values", mode)]
+    flows: list[Flow] = []
+    for evidence in (Evidence.CONTENT, Evidence.DIGEST):
+        found = [(match.way, _deciding(match, purpose)) for match in matches if match.evidence is evidence]
+        flows += flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=evidence)
+    return flows
+
+
+def _deciding(match: Match, purpose: str) -> Labels:
+    """Give the labels that decide a match: a set that allows the use, where there is one; else all of them.
+
+    The text at the sink may come from any of the collections; it is held against the most lenient one, since a
+    finding that may be wrong about a person who agreed is worse than none.
+    """
+    for labels in match.labels:
+        if all(decide(label, purpose)[0] is Outcome.ALLOWED for label in labels):
+            return labels
+    return Labels(label for labels in match.labels for label in labels)
 
 
 def carry_out(flows: Sequence[Flow]) -> None:

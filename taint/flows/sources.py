@@ -47,7 +47,8 @@ def source(
 
         def labelled(value: Any, bound: Bound) -> Any:
             who = None if subject is None else bound.get(subject)
-            return apply_labels(value, collected(purposes, category=category, subject=who, source=source_name))
+            labels = collected(purposes, category=category, subject=who, source=source_name)
+            return apply_labels(value, labels, is_source=True)
 
         def label_arguments(bound: Bound) -> None:
             bound.args = tuple(

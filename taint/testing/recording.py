@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from taint.evidence import set_known_values
 from taint.flows.outcome import listen, unlisten
 from taint.modes import Mode, current_mode, set_mode
 from taint.policy import Flow, Outcome
@@ -52,10 +53,13 @@ def record(mode: str | None = None) -> Iterator[Record]:
     seen = Record()
     wanted = current_mode() if mode is None else Mode.parse(mode, setting="mode")
     before = set_mode(wanted)
+    known = set_known_values(None)
+    set_known_values(None if known is None else known.fresh())  # What other tests collected is not known in this one.
     listener = seen.flows.append  # Kept, for each `seen.flows.append` is another object.
     listen(listener)
     try:
         yield seen
     finally:
         unlisten(listener)
+        set_known_values(known)
         set_mode(before)
