@@ -35,7 +35,8 @@ from taint.integrations.base import Integration
 from taint.integrations.calls import exact, labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
 from taint.propagation.json_tree import label_json_values, labelled_json
-from taint.propagation.pairing import Detached, detached, is_exact, label_loaded, labelled_document
+from taint.propagation.follow import is_plain
+from taint.propagation.pairing import Detached, detached, label_loaded, labelled_document
 from taint.propagation.patches import Patch
 
 __all__ = ["MsgspecIntegration"]
@@ -98,7 +99,7 @@ class _Format:
     def encode(self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not args:
             return wrapped(*args, **kwargs)
-        if "enc_hook" not in kwargs and is_exact(args[0]):
+        if "enc_hook" not in kwargs and is_plain(args[0]):
             try:
                 return wrapped(*args, enc_hook=_refuse, **kwargs)
             except Exception:  # noqa: BLE001, S110  # A labelled byte string, or what msgspec refuses itself, below.

@@ -290,8 +290,8 @@ def _asked_first(kind: Kind, other: Any, name: str, self: Any) -> Any:
     Python asks it before a native text, which has `+` and `*` as a sequence only, and not as a number. So
     markupsafe's `Markup` escapes what it is added to.
     """
-    if isinstance(other, kind.carrier):
-        return NotImplemented
+    if isinstance(other, kind.carrier) or type(self) is not kind.carrier:
+        return NotImplemented  # A carrier's subclass, such as a labelled Markup, has asked already.
     reflected = getattr(type(other), name, None)
     if reflected is None or (type(reflected) is WrapperDescriptorType and hasattr(type(other), "__getitem__")):
         return NotImplemented  # A built-in sequence has `*` in the same place as a text, and is not asked either.

@@ -68,7 +68,7 @@ def is_plain(value: Any) -> bool:
     """
     try:
         _marshal(value, 2)
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     return True
 

@@ -10,7 +10,6 @@ cannot be paired is covered as a whole: more, never less.
 from __future__ import annotations
 
 import copy
-import marshal
 import uuid
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,8 +24,9 @@ from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_tex
 from taint.carriers.values import apply_labels, labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
+from taint.propagation.follow import is_plain
 
-__all__ = ["Detached", "Node", "detached", "is_exact", "label_loaded", "labelled_document", "layered"]
+__all__ = ["Detached", "Node", "detached", "label_loaded", "labelled_document", "layered"]
 
 _PLAIN = frozenset((str, bytes, int, float, bool, type(None), bytearray, complex))
 
@@ -232,18 +232,6 @@ class Detached:
                 yield node.start, node.stop, labels_of(value) | self._converted_labels
 
 
-def is_exact(value: Any) -> bool:
-    """Tell, in C, whether a value is made of exact built-in types only, apart from byte strings.
-
-    marshal refuses every subclass of `str` and of the containers, and every proxy; it takes any buffer.
-    """
-    try:
-        marshal.dumps(value, 2)
-    except (ValueError, TypeError):
-        return False
-    return True
-
-
 def detached(
     value: Any, force: Callable[[Any, str, Any], None] = object.__setattr__, *, is_text: bool = False
 ) -> Detached:
@@ -257,7 +245,7 @@ def detached(
         is_text: The format has no byte strings, which lets a plain value be recognised quickly.
     """
     made = Detached(value, force)
-    if is_text and is_exact(value):
+    if is_text and is_plain(value):
         made.value, made.is_exact = value, True
         return made
     made.value = made._plain(value)
