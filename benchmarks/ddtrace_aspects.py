@@ -4,6 +4,8 @@ Needs `pip install ddtrace`, in an environment of its own. ddtrace rewrites the 
 program's; the carriers need no rewriting for these.
 """
 
+# ruff: noqa: B023  # Each call is made at once, in its own turn of the loop.
+
 from __future__ import annotations
 
 import importlib.util
@@ -47,7 +49,9 @@ def main() -> None:
     module = rewritten()
     request._iast_start_request()  # noqa: SLF001  # What its middleware calls.
     print(f"Run on Python {platform.python_version()}.\n")
-    print("| operation | native ns | carrier ns | aspect, labelled ns | aspect, plain ns | label kept: carrier, aspect |")
+    print(
+        "| operation | native ns | carrier ns | aspect, labelled ns | aspect, plain ns | label kept: carrier, aspect |"
+    )
     print("|---|---:|---:|---:|---:|---|")
     theirs = taint_pyobject(VALUE, source_name="phone", source_value=VALUE, source_origin=OriginType.PARAMETER)
     ours, quicker = labelled(VALUE), 0

@@ -1,6 +1,6 @@
 """What both libraries are timed on: one function an operation, so that either may rewrite this module."""
 
-# ruff: noqa: D103, UP031, UP032  # A function is its name; the forms are what is measured.
+# ruff: noqa: D103, UP031  # A function is its name; the forms are what is measured.
 
 from __future__ import annotations
 

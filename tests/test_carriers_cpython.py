@@ -7,6 +7,7 @@ about a carrier. Every other one must pass. The suites are imported from the int
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -135,17 +136,24 @@ SUITES = [
 ]
 
 
+def outcome(name: str, native: type, literals: bool, tested: type) -> tuple[int, set[str]]:
+    """Run one of CPython's modules on a type."""
+    module = wrapped_module(name, native, tested) if literals else importlib.import_module(name)
+    return run([on(case, native, tested) for case in cases(module, native)])
+
+
+@functools.cache
+def bare_outcome(name: str, native: type, literals: bool) -> tuple[int, set[str]]:
+    """Run one of CPython's modules on a bare subclass."""
+    return outcome(name, native, literals, Text if native is str else Data)
+
+
 @pytest.mark.parametrize(("name", "native", "literals"), SUITES)
 def test_suite(name: str, native: type, literals: bool) -> None:
     """A carrier passes every test of CPython's that a bare subclass of the same type passes."""
-
-    def outcome(tested: type) -> tuple[int, set[str]]:
-        module = wrapped_module(name, native, tested) if literals else importlib.import_module(name)
-        return run([on(case, native, tested) for case in cases(module, native)])
-
-    bare_count, bare = outcome(Text if native is str else Data)
+    bare_count, bare = bare_outcome(name, native, literals)
     with all_labelled():
-        count, failed = outcome(TaintedStr if native is str else TaintedBytes)
+        count, failed = outcome(name, native, literals, TaintedStr if native is str else TaintedBytes)
     sys.stdout.write(f"{name}: {count} tests; a bare subclass fails {len(bare)}, the carrier {len(failed)}\n")
     assert count == bare_count > 50
     assert {test for test in failed - bare if not any(name in test for name in EXCEPTED)} == set()
@@ -195,10 +203,10 @@ def watching(case: type, checked: Counter[str]) -> type:
 )
 def test_suite_keeps_labels(name: str, native: type, least: int) -> None:
     """Whatever CPython's suites ask of a labelled value with labelled arguments, every character given is labelled."""
-    carrier, bare = (TaintedStr, Text) if native is str else (TaintedBytes, Data)
+    carrier = TaintedStr if native is str else TaintedBytes
     module = importlib.import_module(name)
     checked: Counter[str] = Counter()
-    _, expected = run([on(case, native, bare) for case in cases(module, native)])
+    _, expected = bare_outcome(name, native, literals=False)
     with all_labelled():
         watched = [
             watching(on(case, native, carrier), checked)
