@@ -12,7 +12,7 @@ from taint.carriers.text import join_pieces
 from taint.carriers.values import labels_of
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, through
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
-from taint.propagation.regex import pattern_swaps
+from taint.propagation.regex import TaintedPattern, pattern_swaps
 
 __all__ = ["patches"]
 
@@ -72,6 +72,13 @@ def _output_all(wrapped: Callable[..., Any], cookie: Any, args: tuple[Any, ...],
     return carry_texts(value, labels)
 
 
+def _cookies(wrapped: Callable[..., Any], _cookie: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Give the parser of cookies, whose pattern is a default argument, one that carries."""
+    if len(args) == 1 and type(args[0]) in CARRIERS:
+        args = (*args, TaintedPattern(wrapped.__globals__["_CookiePattern"]))
+    return wrapped(*args, **kwargs)
+
+
 _QUOTING = ("quote", "quote_plus", "unquote", "unquote_plus", "quote_from_bytes", "unquote_to_bytes")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "urllib.parse": {
@@ -86,6 +93,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "Morsel.OutputString": _output,
         "Morsel.output": _output,
         "BaseCookie.output": _output_all,
+        "BaseCookie._BaseCookie__parse_string": _cookies,
     },
 }
 
