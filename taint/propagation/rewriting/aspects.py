@@ -40,6 +40,10 @@ __all__ = [
     "observation",
     "percent",
     "shown",
+    "text_center",
+    "text_ljust",
+    "text_replace",
+    "text_rjust",
     "texts",
     "type_of",
 ]
@@ -47,7 +51,7 @@ __all__ = [
 type_of = type
 texts = frozenset((str, bytes))
 
-_TEXT_CARRIERS = (TaintedStr, TaintedBytes)
+_TEXT_CARRIERS = frozenset((TaintedStr, TaintedBytes))
 clean = frozenset(
     (
         *(str, bytes, int, float, bool, complex, type(None), range, decimal.Decimal, fractions.Fraction, uuid.UUID),
@@ -63,6 +67,7 @@ containers = frozenset(
 
 _FLAT = frozenset((list, tuple, set, frozenset, dict))
 
+_bind = types.MethodType
 _NATIVE_METHODS = frozenset((type("".join), type(re.compile("").match)))
 """Two types: a C method that is told its defining class is of a subtype, which has no name in `types`."""
 
@@ -125,7 +130,13 @@ def percent(template: Any, args: Any, /) -> Any:
     kind = type(template)
     if kind is not str and kind is not bytes:
         return template % args
-    if isinstance(args, kind) or _is_clean(args):
+    if type(args) is tuple:
+        for arg in args:
+            if type(arg) not in clean and not _is_clean(arg):
+                break
+        else:
+            return template % args
+    elif isinstance(args, kind) or _is_clean(args):
         return template % args  # A subclass has the first word, through its `__rmod__`; so has a carrier.
     try:
         pieces = percent_pieces(template, args)
@@ -146,7 +157,10 @@ def formatted(template: Any, /, *args: Any) -> Any:
 
 def formatted_with_names(template: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Do `template.format(...)` as `formatted`, with named arguments."""
-    for arg in (*args, *kwargs.values()):
+    for arg in args:
+        if type(arg) not in clean:
+            return _formatted(template, args, kwargs)
+    for arg in kwargs.values():
         if type(arg) not in clean:
             return _formatted(template, args, kwargs)
     return template.format(*args, **kwargs)
@@ -242,7 +256,7 @@ def converted(function: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 def contains(value: Any, whole: Any, /) -> bool:
     """Do `value in whole`; a zone is told where C code compares two texts."""
-    if observation.active and type(whole) in texts and isinstance(value, _TEXT_CARRIERS):
+    if observation.active and type(whole) in texts and type(value) in _TEXT_CARRIERS:
         observation.observe(labels_in((value,)), "in")
     return value in whole
 
@@ -258,36 +272,46 @@ def method(bound: Any, /) -> Any:
         if known is not None:
             aspect = known.get(bound.__name__)
             if aspect is not None:
-                return types.MethodType(aspect, owner)
+                return _bind(aspect, owner)
     return bound
 
 
 def _with_carrier(name: str) -> Callable[..., Any]:
     def aspect(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        result = getattr(owner, name)(*args, **kwargs)
         for arg in args:
             if type(arg) in _TEXT_CARRIERS:
-                try:
-                    return getattr(_carrier_of(owner), name)(*args, **kwargs)
-                except Exception as error:  # noqa: BLE001  # The native call was right, so that this one is at fault.
-                    report_internal_error(f"calling {name}", error)
-        return result
+                break
+        else:
+            return getattr(owner, name)(*args, **kwargs)
+        result = getattr(owner, name)(*args, **kwargs)
+        try:
+            return getattr(_carrier_of(owner), name)(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # The native call was right, so that this one is at fault.
+            report_internal_error(f"calling {name}", error)
+            return result
 
     return aspect
 
 
+text_center, text_ljust, text_replace, text_rjust = map(_with_carrier, ("center", "ljust", "replace", "rjust"))
+
+
 def _of_pattern(name: str) -> Callable[..., Any]:
+    native = getattr(re.Pattern, name)
+
     def aspect(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        native = getattr(owner, name)
-        for arg in (*args, *kwargs.values()):
-            if type(arg) not in clean and is_carrier(arg):
-                break
-        else:
-            return native(*args, **kwargs)
+        if not kwargs:
+            for arg in args:
+                if type(arg) not in clean and is_carrier(arg):
+                    break
+            else:
+                return native(owner, *args)
+        elif not any(map(is_carrier, (*args, *kwargs.values()))):
+            return native(owner, *args, **kwargs)
         labels = NO_LABELS
         for arg in (*args, *kwargs.values()):
             labels |= labels_of_carrier(arg)
-        result = native(*map(unwrapped, args), **{key: unwrapped(arg) for key, arg in kwargs.items()})
+        result = native(owner, *map(unwrapped, args), **{key: unwrapped(arg) for key, arg in kwargs.items()})
         if name == "finditer":
             return (carry(match, labels) for match in result)
         if name == "subn":
@@ -301,7 +325,10 @@ _STR = {
     "join": joined,
     "format": formatted_with_names,
     "format_map": _formatted_map,
-    **{name: _with_carrier(name) for name in ("replace", "center", "ljust", "rjust")},
+    "center": text_center,
+    "ljust": text_ljust,
+    "replace": text_replace,
+    "rjust": text_rjust,
 }
 _OF_TYPE: dict[type, dict[str, Callable[..., Any]]] = {
     str: _STR,

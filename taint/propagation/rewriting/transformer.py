@@ -20,13 +20,14 @@ from taint.propagation.rewriting.templates import CONVERSIONS, format_values, is
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 4
+REVISION = 5
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
+_ON_TEXT = ("replace", "center", "ljust", "rjust")
 _METHODS = {
     **dict.fromkeys(("join", "format", "format_map"), slice(None)),
-    **dict.fromkeys(("replace", "center", "ljust", "rjust"), slice(1, 2)),
+    **dict.fromkeys(_ON_TEXT, slice(1, 2)),
     **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer"), slice(1)),
     **dict.fromkeys(("sub", "subn"), slice(2)),
 }
@@ -268,8 +269,10 @@ class _Rewriter(ast.NodeTransformer):
             return node
         place = _at_attribute(node, function)
         native = ast.copy_location(ast.Call(function, args, node.keywords), place)
-        if isinstance(receiver, ast.Constant) and name in {"join", "format"}:
-            return self._on_constant(native, receiver, name)
+        if isinstance(receiver, ast.Constant) and isinstance(receiver.value, str | bytes):
+            known = self._on_constant(native, receiver, name)
+            if known is not None:
+                return known
         if name == "join" and is_plain(receiver) and _is_small(args[0]):
             is_text = ast.copy_location(
                 ast.Compare(self._call("type_of", [receiver], receiver), [ast.In()], [self._name("texts", receiver)]),
@@ -280,17 +283,21 @@ class _Rewriter(ast.NodeTransformer):
         ast.copy_location(node, place)
         return self._guarded(held, native, node) if _is_small(receiver) and all(map(_is_small, args)) else node
 
-    def _on_constant(self, native: ast.Call, receiver: ast.Constant, name: str) -> ast.expr:
-        """Rewrite `",".join(...)` and `"{}".format(...)`, whose method is known."""
-        if name == "join" and isinstance(receiver.value, str | bytes):
+    def _on_constant(self, native: ast.Call, receiver: ast.Constant, name: str) -> ast.expr | None:
+        """Rewrite `",".join(...)` and the like, where it is known whose method it is."""
+        if name == "join":
             return self._call("joined", [receiver, _listed(native.args[0], native)], native)
-        if name == "join" or not isinstance(receiver.value, str):
-            return native
-        values = format_values(receiver, native)
-        if values is not None:
-            return self._pieces(values, native)
-        helper = self._name("formatted_with_names" if native.keywords else "formatted", native)
-        return ast.copy_location(ast.Call(helper, [receiver, *native.args], native.keywords), native)
+        if name in _ON_TEXT and not native.keywords:
+            helper = f"text_{name}"
+        elif name == "format" and isinstance(receiver.value, str):
+            values = format_values(receiver, native)
+            if values is not None:
+                return self._pieces(values, native)
+            helper = "formatted_with_names" if native.keywords else "formatted"
+        else:
+            return None
+        aspect = self._name(helper, native)
+        return ast.copy_location(ast.Call(aspect, [receiver, *native.args], native.keywords), native)
 
 
 def _has_plain_spec(value: ast.FormattedValue) -> bool:
