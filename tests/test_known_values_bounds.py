@@ -238,7 +238,7 @@ def test_repr_says_no_value() -> None:
 
 
 def _bytes(value: Any) -> bytes:
-    return bytes(value)
+    return str.__str__(value).encode(errors="replace") if isinstance(value, str) else bytes(value)
 
 
 def _holds(needle: bytes) -> list[str]:
@@ -253,9 +253,7 @@ def _holds(needle: bytes) -> list[str]:
         reached: list[object] = []
         for here in frontier:
             kind = type(here)
-            if issubclass(kind, str) and needle in str.__str__(here).encode(errors="replace").lower():
-                found.append(kind.__name__)
-            elif issubclass(kind, bytes | bytearray) and needle in _bytes(here).lower():
+            if issubclass(kind, str | bytes | bytearray) and needle in _bytes(here).lower():
                 found.append(kind.__name__)
         for here in gc.get_referents(*frontier):
             if id(here) not in seen:
