@@ -13,6 +13,7 @@ import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,25 +237,29 @@ def test_repr_says_no_value() -> None:
     assert repr(known) == "<KnownValues: 1 values>"
 
 
+def _bytes(value: Any) -> bytes:
+    return str.__str__(value).encode(errors="replace") if isinstance(value, str) else bytes(value)
+
+
 def _holds(needle: bytes) -> list[str]:
-    """Walk everything that the collector knows, and all that is reachable from it, for text or bytes with a needle."""
+    """Look for text or bytes with a needle in everything that the collector knows and what that refers to.
+
+    Three steps: an object that the collector knows, a tuple or dict that it has stopped to track, and what is in it.
+    """
     found: list[str] = []
-    seen: set[int] = set()
-    stack: list[object] = list(gc.get_objects())
-    while stack:
-        here = stack.pop()
-        if id(here) in seen or here is stack or here is seen:
-            continue
-        seen.add(id(here))
-        kind = type(here)
-        if issubclass(kind, str):
-            if needle in str.__str__(here).encode(errors="replace").lower():
+    frontier: list[object] = gc.get_objects()
+    seen = {id(frontier), *map(id, frontier)}
+    for _ in range(4):
+        reached: list[object] = []
+        for here in frontier:
+            kind = type(here)
+            if issubclass(kind, str | bytes | bytearray) and needle in _bytes(here).lower():
                 found.append(kind.__name__)
-        elif issubclass(kind, bytes | bytearray):
-            if needle in bytes(here).lower():  # type: ignore[call-overload]  # Seen by issubclass.
-                found.append(kind.__name__)
-        else:
-            stack += gc.get_referents(here)
+        for here in gc.get_referents(*frontier):
+            if id(here) not in seen:
+                seen.add(id(here))
+                reached.append(here)
+        frontier = reached
     return found
 
 
