@@ -18,7 +18,7 @@ from taint.carriers.text import TaintedBytes, TaintedStr
 from taint.errors import ConfigurationError
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
 from taint.modes import Mode, current_mode
-from taint.purposes import purpose_keys
+from taint.purposes import category_key, purpose_keys
 
 __all__ = ["apply_labels", "carriers_in", "collected", "current_trace", "label", "labels_of", "plain", "ranges_of"]
 
@@ -35,7 +35,8 @@ def _labels(  # noqa: PLR0917  # Positional, because that is quicker to cache.
     trace: Trace | None,
 ) -> Labels:
     """Make the one-label set of a collection; those of one source and one person are one object."""
-    return Labels((Label(purpose_keys(purpose), category, source, subject, consent, trace),))
+    kind = None if category is None else category_key(category)
+    return Labels((Label(purpose_keys(purpose), kind, source, subject, consent, trace),))
 
 
 def current_trace() -> Trace | None:
