@@ -21,18 +21,21 @@ from taint.errors import (
     TaintError,
 )
 from taint.evidence import Evidence
-from taint.flows import check, sink, source, zone
-from taint.labels import Label, Labels, Range, Trace
+from taint.flows import check, declassify, sink, source, zone
+from taint.labels import Grant, Label, Labels, Range, Trace
 from taint.modes import Mode
-from taint.policy import Flow, Outcome, Verdict
+from taint.policy import ConsentStore, Flow, InMemoryConsentStore, Outcome, Verdict, reload_policy
 from taint.propagation import install, uninstall
 from taint.version import __version__
 
 __all__ = [
     "ConfigurationError",
+    "ConsentStore",
     "DeclassificationError",
     "Evidence",
     "Flow",
+    "Grant",
+    "InMemoryConsentStore",
     "IntegrationError",
     "Label",
     "Labels",
@@ -49,11 +52,13 @@ __all__ = [
     "__version__",
     "check",
     "configure",
+    "declassify",
     "install",
     "label",
     "labels_of",
     "plain",
     "ranges_of",
+    "reload_policy",
     "sink",
     "source",
     "uninstall",

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,22 +16,13 @@ from taint.purposes import (
     ancestors,
     built_in,
     category_key,
-    current_taxonomy,
     is_allowed,
     purpose_key,
-    set_taxonomy,
 )
 
 OWN = built_in("taint")
 FIDESLANG = built_in("fideslang")
 DPV = built_in("dpv")
-
-
-@pytest.fixture(autouse=True)
-def _same_taxonomy() -> Iterator[None]:
-    before = current_taxonomy()
-    yield
-    set_taxonomy(before)
 
 
 REQUIRED = [
@@ -108,7 +98,7 @@ def test_dpv_is_a_graph() -> None:
 )
 def test_other_taxonomies(name: str, collected_for: str, used_for: str, allowed: bool) -> None:
     """With another taxonomy its keys are those to use, and its ancestors count."""
-    set_taxonomy(built_in(name))
+    taint.configure(policy={"taxonomy": name})
     phone = taint.label("+14155550100", purpose=collected_for)
     assert taint.check(phone, purpose=used_for, sink="test").is_allowed is allowed
     with pytest.raises(taint.ConfigurationError, match=f"{name!r} taxonomy"):
@@ -117,7 +107,7 @@ def test_other_taxonomies(name: str, collected_for: str, used_for: str, allowed:
 
 def test_former_key_of_fideslang() -> None:
     """A key that fideslang has replaced means what replaced it."""
-    set_taxonomy(FIDESLANG)
+    taint.configure(policy={"taxonomy": "fideslang"})
     assert purpose_key("personalize.profiling") == "personalize.content.profiling"
 
 
@@ -149,7 +139,8 @@ def test_own_purpose_needs_a_declaration() -> None:
     """A purpose of one's own is an error that says where to declare it, and none once it is declared."""
     with pytest.raises(taint.ConfigurationError, match=r"Declare it in taint.toml: \[purposes\] 'shop.loyalty'"):
         purpose_key("shop.loyalty")
-    set_taxonomy(OWN.extended([Purpose("shop.loyalty", "Give points.", parents=("marketing",))], {}))
+    own = {"definition": "Give points.", "parents": ["marketing"]}
+    taint.configure(policy={"purposes": {"shop.loyalty": own}})
     assert purpose_key("shop.loyalty") == "shop.loyalty"
     assert is_allowed(frozenset({"marketing"}), "shop.loyalty")
     assert not is_allowed(frozenset({"shop.loyalty"}), "marketing")

@@ -93,13 +93,16 @@ def _mapping_children(value: Any) -> Iterator[tuple[str, Any]]:
         yield _key_step(key), item
 
 
-def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> Iterator[tuple[Step, Any]]:
+def walk(
+    value: object, is_leaf: Callable[[object], bool], root: str = "", *, atoms: bool = False
+) -> Iterator[tuple[Step, Any]]:
     """Find every leaf inside a value.
 
     Args:
         value: Anything.
         is_leaf: Tells what is looked for; leaves are not looked into.
         root: What the value itself is called.
+        atoms: Whether values that nothing can be inside, such as plain text, may be leaves too.
 
     Yields:
         The way to it and the leaf.
@@ -108,12 +111,13 @@ def walk(value: object, is_leaf: Callable[[object], bool], root: str = "") -> It
     seen: set[int] = set()
     while stack:
         way, here, is_object_open = stack.pop()
-        if type(here) in _ATOMIC:
+        is_atom = type(here) in _ATOMIC
+        if is_atom and not atoms:
             continue
         if is_leaf(here):
             yield way, here
             continue
-        if id(here) in seen:
+        if is_atom or id(here) in seen:
             continue
         seen.add(id(here))
         inside = children(here)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from taint.labels import Labels
 
-__all__ = ["Observer", "active", "observe", "observer"]
+__all__ = ["Observer", "active", "collecting", "observe", "observer"]
 
 
 class Observer(Protocol):
@@ -27,6 +27,9 @@ active: bool = False
 """True from the first zone on: a test that costs a tenth of reading the context variable."""
 
 observer: ContextVar[Observer | None] = ContextVar("taint_observer", default=None)
+
+collecting: ContextVar[str | None] = ContextVar("taint_collecting", default=None)
+"""The purpose that is given here to what is collected without one, by a zone that collects."""
 
 
 def observe(labels: Labels, operation: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 
+from taint.carriers import observation
 from taint.carriers.containers import Step, is_atomic, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.operations import coverage_of
@@ -48,7 +49,7 @@ def current_trace() -> Trace | None:
 
 
 def collected(
-    purpose: str | Iterable[str],
+    purpose: str | Iterable[str] | None,
     *,
     category: str | None = None,
     subject: object = None,
@@ -67,6 +68,14 @@ def collected(
             raise ConfigurationError(msg) from None
     if subject is not None:
         subject = str.__str__(str(subject))
+    if purpose is None:
+        purpose = observation.collecting.get()
+        if purpose is None:
+            msg = (
+                "a collection without a purpose. It has one of its own, or that of a zone that collects around it. "
+                "Pass purpose='...', or collect in taint.zone('...', collects=True)."
+            )
+            raise ConfigurationError(msg)
     if not isinstance(purpose, str):
         purpose = purpose_keys(purpose)
     return _labels(purpose, category, subject, consent, source, trace)
@@ -75,7 +84,7 @@ def collected(
 def label(
     value: T,
     *,
-    purpose: str | Iterable[str],
+    purpose: str | Iterable[str] | None = None,
     category: str | None = None,
     subject: object = None,
     consent: str | None = None,
@@ -92,7 +101,7 @@ def label(
 
     Args:
         value: What was collected.
-        purpose: One key such as `security.mfa`, or several.
+        purpose: One key such as `security.mfa`, or several; that of the `zone(..., collects=True)` around by default.
         category: The kind of data, a fideslang key such as `user.contact.phone_number`.
         subject: An opaque key of the person; it never reaches telemetry.
         consent: An identifier of the consent receipt.

@@ -1,7 +1,21 @@
-"""What developers decorate with: sources, sinks, zones and checks."""
+"""What developers decorate with: sources, sinks, zones and checks, and what widens a use."""
 
+from taint.flows import handover
+from taint.flows.admission import admitted
+from taint.flows.declassification import Declassification, declassify
 from taint.flows.sinks import check, sink
 from taint.flows.sources import source
 from taint.flows.zones import Zone, current_zone, zone
 
-__all__ = ["Zone", "check", "current_zone", "sink", "source", "zone"]
+__all__ = [
+    "Declassification",
+    "Zone",
+    "admitted",
+    "check",
+    "current_zone",
+    "declassify",
+    "handover",
+    "sink",
+    "source",
+    "zone",
+]

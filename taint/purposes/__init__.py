@@ -1,6 +1,14 @@
 """Purposes and categories: the keys that labels, sinks and policies name, and how they stand to each other."""
 
-from taint.purposes.keys import ancestors, category_key, is_allowed, known_purpose, purpose_key, purpose_keys
+from taint.purposes.keys import (
+    ancestors,
+    category_key,
+    is_allowed,
+    known_category,
+    known_purpose,
+    purpose_key,
+    purpose_keys,
+)
 from taint.purposes.taxonomy import (
     TAXONOMIES,
     Purpose,
@@ -20,6 +28,7 @@ __all__ = [
     "category_key",
     "current_taxonomy",
     "is_allowed",
+    "known_category",
     "known_purpose",
     "purpose_key",
     "purpose_keys",

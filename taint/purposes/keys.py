@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from taint.errors import ConfigurationError
 from taint.purposes.taxonomy import Taxonomy, current_taxonomy
 
-__all__ = ["ancestors", "category_key", "is_allowed", "known_purpose", "purpose_key", "purpose_keys"]
+__all__ = ["ancestors", "category_key", "is_allowed", "known_category", "known_purpose", "purpose_key", "purpose_keys"]
 
 # The syntax of fideslang's keys, https://ethyca.github.io/fideslang/: words joined by dots. DPV's are in CamelCase.
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*", re.ASCII)
@@ -89,20 +89,24 @@ def category_key(category: object) -> str:
     Raises:
         ConfigurationError: It is not known; the message suggests the nearest.
     """
-    taxonomy = current_taxonomy()
     if isinstance(category, str):
-        if category in taxonomy.categories:
-            return str.__str__(category)
-        near = taxonomy.nearest(category, of=taxonomy.categories)
-        hint = f"Did you mean {near!r}? If not, declare it" if near else "Declare it"
-        msg = (
-            f"unknown category: {category!r}. Categories are fideslang's, such as 'user.contact.email', and those that "
-            f"the policy declares. {hint} in taint.toml: [categories] {category!r} = '...'."
-        )
-        raise ConfigurationError(msg)
+        return known_category(category, current_taxonomy())
     msg = (
         f"category is not a text, but {type(category).__name__!r}. A category is a key such as "
         "'user.contact.phone_number'. Pass the key as a str."
+    )
+    raise ConfigurationError(msg)
+
+
+def known_category(category: str, taxonomy: Taxonomy) -> str:
+    """Check a category key against a taxonomy; as `category_key`."""
+    if category in taxonomy.categories:
+        return str.__str__(category)
+    near = taxonomy.nearest(category, of=taxonomy.categories)
+    hint = f"Did you mean {near!r}? If not, declare it" if near else "Declare it"
+    msg = (
+        f"unknown category: {category!r}. Categories are fideslang's, such as 'user.contact.email', and those that "
+        f"the policy declares. {hint} in taint.toml: [categories] {category!r} = '...'."
     )
     raise ConfigurationError(msg)
 
