@@ -100,9 +100,10 @@ def set_consent_store(store: ConsentStore | None) -> ConsentStore | None:
         ConfigurationError: It cannot be asked.
     """
     global _store  # One for the process.
-    if store is not None and not isinstance(store, ConsentStore):
+    given: object = store  # What its type says is for those who check types.
+    if given is not None and not isinstance(given, ConsentStore):
         msg = (
-            f"not a consent store: {type(store).__name__!r}. A store has the method "
+            f"not a consent store: {type(given).__name__!r}. A store has the method "
             "is_given(*, subject, purpose, receipt). Pass one that has it, or taint.InMemoryConsentStore()."
         )
         raise ConfigurationError(msg)
