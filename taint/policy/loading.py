@@ -72,9 +72,9 @@ def load_policy(path: str | Path, *, environment: str | None = None) -> Policy:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r" \(at line (\d+), column (\d+)\)", str(error))
-        line = f":{found[1]}" if found else ""
+        line = found[1] if found else _whole(text.splitlines(keepends=True))[0] + 1
         what = str(error).replace(found[0], f" in column {found[2]}") if found else str(error)
-        msg = f"{path}{line}: not TOML: {what}. Correct the line."
+        msg = f"{path}:{line}: not TOML: {what}. Correct the line."
         raise ConfigurationError(msg) from None
     top: Place = ()
     if path.name == "pyproject.toml":
@@ -116,6 +116,16 @@ def _read(path: Path) -> str:
         raise ConfigurationError(msg) from None
 
 
+def _whole(lines: list[str]) -> tuple[int, Any]:
+    """Read the longest beginning of some lines in which no statement is cut off; how many lines, and what they say."""
+    count = len(lines)
+    while True:
+        try:
+            return count, tomllib.loads("".join(lines[:count]))
+        except tomllib.TOMLDecodeError:
+            count -= 1
+
+
 def _line_of(text: str, place: Place) -> int | None:
     """Find the line where a key stands.
 
@@ -124,16 +134,8 @@ def _line_of(text: str, place: Place) -> int | None:
     """
     lines = text.splitlines(keepends=True)
 
-    def whole(count: int) -> tuple[int, Any]:
-        """Read the longest beginning of at most so many lines in which no statement is cut off."""
-        while True:
-            try:
-                return count, tomllib.loads("".join(lines[:count]))
-            except tomllib.TOMLDecodeError:
-                count -= 1
-
     def holds(count: int) -> bool:
-        found = whole(count)[1]
+        found = _whole(lines[:count])[1]
         for step in place:
             try:
                 found = found[step]
@@ -147,7 +149,7 @@ def _line_of(text: str, place: Place) -> int | None:
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return whole(low - 1)[0] + 1
+    return _whole(lines[: low - 1])[0] + 1
 
 
 class _Mistakes:
