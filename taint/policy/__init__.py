@@ -4,6 +4,7 @@ from taint.policy.consent import ConsentStore, InMemoryConsentStore, current_con
 from taint.policy.current import current_decider, current_policy, reload_policy, set_policy, use_policy
 from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
 from taint.policy.loading import load_policy, make_policy
+from taint.policy.records import flow_from_record, flow_record
 from taint.policy.rules import Policy, Rule, Suppression
 from taint.policy.verdict import CallSite, Flow, Outcome, Verdict
 
@@ -25,6 +26,8 @@ __all__ = [
     "current_consent_store",
     "current_decider",
     "current_policy",
+    "flow_from_record",
+    "flow_record",
     "load_policy",
     "make_policy",
     "reload_policy",
