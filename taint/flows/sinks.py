@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from taint.flows.admission import admitted, admitted_all
+from taint.flows.admission import LAZY, admitted, admitted_all, are_clear
 from taint.flows.calls import Around, Bound, around_calls, function_name
 from taint.flows.outcome import carry_out, flows_at
 from taint.flows.zones import zone
@@ -17,9 +16,6 @@ from taint.purposes import purpose_key
 __all__ = ["check", "sink"]
 
 F = TypeVar("F")
-
-_LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
-"""Iterators that have nothing but their items: one that checks can stand in for them."""
 
 
 def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> Callable[[F], F]:
@@ -52,11 +48,13 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
                 yield admitted(item, f"{root}[{index}]", sink=sink_name, purpose=key, mode=own_mode)
 
         def check_arguments(bound: Bound) -> None:
+            if are_clear((*bound.args, *bound.kwargs.values()), sink=sink_name, purpose=key):
+                return
             values = [(bound.name_at(index), value) for index, value in enumerate(bound.args)]
             values += bound.kwargs.items()
             admitted_values = admitted_all(values, sink=sink_name, purpose=key, mode=own_mode)
             received = [
-                checked_items(value, root) if isinstance(value, _LAZY) else value
+                checked_items(value, root) if isinstance(value, LAZY) else value
                 for (root, _), value in zip(values, admitted_values, strict=True)
             ]
             count = len(bound.args)

@@ -135,11 +135,16 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
         self._name = name
         self._mode = None if mode is None else Mode.parse(mode, setting="mode")
         self.collects = collects
+        # What begins where there is no zone around, made once: making one costs more than entering it.
+        self._alone = Zone(self._purpose, self._name or self._purpose, self._mode, self)
 
     def __enter__(self) -> Zone:
         """Begin the stretch."""
         observation.active = True
-        begun = entered(self._purpose, self._name or self._purpose, self._mode, self, observation.observer.get())
+        outer = observation.observer.get()
+        begun = self._alone
+        if outer is not None:
+            begun = entered(begun.purpose, begun.name, begun.mode, self, outer)
         observation.observer.set(begun)
         if self.collects:
             observation.collecting.set(self._purpose)
@@ -150,6 +155,9 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
     ) -> None:
         """End the stretch, and any that was left open inside it."""
         here = observation.observer.get()
+        if here is self._alone and not self.collects:
+            observation.observer.set(None)
+            return
         while isinstance(here, Zone):
             if here.owner is self:
                 observation.observer.set(here.outer)

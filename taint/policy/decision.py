@@ -80,6 +80,7 @@ class Decider:
         self.policy = policy
         self._index = RuleIndex(policy.rules, policy.taxonomy)
         self._certain: dict[tuple[Labels, str, str, Evidence], tuple[tuple[Label, Decision], ...]] = {}
+        self._allowed: set[tuple[Labels, str, str]] = set()
         self._plans: dict[tuple[frozenset[str], str | None, str | None, str, str, Evidence], _Plan] = {}
         self._sinks: dict[str, SinkSettings] = {}
 
@@ -104,6 +105,18 @@ class Decider:
                 self._certain.clear()
             self._certain[key] = found
         return found
+
+    def allows(self, labels: Labels, purpose: str, sink: str) -> bool:
+        """Tell whether every label of a value is allowed at a sink, as quickly as can be told."""
+        if (labels, purpose, sink) in self._allowed:
+            return True
+        key = (labels, purpose, sink, Evidence.LABEL)
+        is_allowed = all(decision.outcome is Outcome.ALLOWED for _, decision in self.decisions(labels, purpose, sink))
+        if is_allowed and key in self._certain:
+            if len(self._allowed) >= _REMEMBERED:
+                self._allowed.clear()
+            self._allowed.add((labels, purpose, sink))
+        return is_allowed
 
     def decide(self, label: Label, purpose: str, sink: str, evidence: Evidence = Evidence.LABEL) -> Decision:
         """Decide one label at a sink; arguments as `decisions`."""
