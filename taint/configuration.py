@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from taint.errors import ConfigurationError
 from taint.modes import Mode, set_mode
 from taint.policy import ConsentStore, Policy, set_consent_store, use_policy
 
@@ -35,6 +36,12 @@ def configure(
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
     """
+    if environment is not None and policy is None:
+        msg = (
+            f"an environment without a policy: {environment!r}. Environments are those of a policy. "
+            "Pass policy='taint.toml' too, or set TAINT_ENVIRONMENT."
+        )
+        raise ConfigurationError(msg)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
     before = None if consent is None else (set_consent_store(consent),)
     try:

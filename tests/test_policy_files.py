@@ -296,6 +296,8 @@ def test_configure_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(taint.ConfigurationError, match="cannot be read"):
         taint.configure(policy=tmp_path / "none.toml", mode="report")
     assert current_mode() is Mode.BLOCK
+    with pytest.raises(taint.ConfigurationError, match="an environment without a policy: 'production'"):
+        taint.configure(environment="production")
     with pytest.raises(taint.ConfigurationError, match="not a consent store: 'int'"):
         taint.configure(consent=7)  # type: ignore[arg-type]  # The mistake that is tested.
 
