@@ -21,19 +21,22 @@ from taint.errors import (
     TaintError,
 )
 from taint.evidence import Evidence, KnownValues
-from taint.flows import Collected, check, collects, sink, source, zone
+from taint.flows import Collected, check, collects, declassify, sink, source, zone
 from taint.installation import install, uninstall
-from taint.labels import Label, Labels, Range, Trace
+from taint.labels import Grant, Label, Labels, Range, Trace
 from taint.modes import Mode
-from taint.policy import Flow, Outcome, Verdict
+from taint.policy import ConsentStore, Flow, InMemoryConsentStore, Outcome, Verdict, reload_policy
 from taint.version import __version__
 
 __all__ = [
     "Collected",
     "ConfigurationError",
+    "ConsentStore",
     "DeclassificationError",
     "Evidence",
     "Flow",
+    "Grant",
+    "InMemoryConsentStore",
     "IntegrationError",
     "KnownValues",
     "Label",
@@ -52,11 +55,13 @@ __all__ = [
     "check",
     "collects",
     "configure",
+    "declassify",
     "install",
     "label",
     "labels_of",
     "plain",
     "ranges_of",
+    "reload_policy",
     "sink",
     "source",
     "uninstall",

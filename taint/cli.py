@@ -1,8 +1,4 @@
-"""The command line: `python -m taint COMMAND`.
-
-Each command is one entry of `COMMANDS`: what it is for, the function that adds its options to a
-parser, and the one that runs it and gives the exit status.
-"""
+"""The command line: `python -m taint COMMAND`. Each command adds its own parser."""
 
 from __future__ import annotations
 
@@ -11,32 +7,23 @@ import io
 import runpy
 import sys
 import types
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from taint.installation import install
 from taint.propagation.rewriting import script_code
+from taint.report import policy_commands
 
-__all__ = ["COMMANDS", "Command", "main"]
+Choices = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
-
-    Args:
-        summary: What it is for, in one line.
-        add_options: Adds its options to its parser.
-        run: Does it; the exit status.
-    """
-
-    summary: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+__all__ = ["main"]
 
 
-def _run_options(parser: argparse.ArgumentParser) -> None:
+def _add_run(choices: Choices) -> None:
+    summary = "run a program with labels followed, and rewritten"
+    parser = choices.add_parser("run", help=summary, description=f"{summary.capitalize()}.")
+    parser.set_defaults(run=_run_program)
     parser.add_argument(
         "-p",
         "--package",
@@ -77,9 +64,6 @@ def _run_program(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": Command("run a program with labels followed, and rewritten", _run_options, _run_program)}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -91,10 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m taint", description="Keep personal data to its purpose.")
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        chosen = choices.add_parser(name, help=command.summary, description=f"{command.summary.capitalize()}.")
-        command.add_options(chosen)
-        chosen.set_defaults(run=command.run)
+    _add_run(choices)
+    policy_commands.add_parser(choices)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

@@ -2,30 +2,63 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
 from taint.modes import Mode, set_mode
+from taint.policy import ConsentStore, Policy, set_consent_store, use_policy
 
 __all__ = ["configure"]
 
 
-def configure(*, mode: str | None = None, known_values: bool | KnownValues | None = None) -> None:
-    """Change settings of the process.
+def configure(
+    *,
+    mode: str | None = None,
+    policy: str | os.PathLike[str] | Mapping[str, Any] | Policy | None = None,
+    environment: str | None = None,
+    consent: ConsentStore | None = None,
+    known_values: bool | KnownValues | None = None,
+) -> None:
+    """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
     Labels: in mode `off` nothing is labelled or checked from here on; carriers that exist stay what they are.
 
     Args:
-        mode: `block`, `report` or `off`. Before this is called it is what the environment variable
-            `TAINT_MODE` says, else `block`.
+        mode: `block`, `report`, `redact` or `off`; it holds against what the policy says. Without it the mode is
+            what the environment variable `TAINT_MODE` says, else the policy, else `block`.
+        policy: A policy file, or a table as such a file holds it. Without it the policy is the file that
+            `TAINT_POLICY` names, else `taint.toml` or `[tool.taint]` of `pyproject.toml` in the working
+            directory, else purpose limitation alone.
+        environment: Which of the policy's environments holds; else what `TAINT_ENVIRONMENT` says.
+        consent: The store that rules about consent ask.
         known_values: Whether sources remember keyed fingerprints of what they label, so that it is found at
             sinks where no label arrives (evidence `content` and `digest`). True for the default bounds, a
             `KnownValues` for others, False to forget all. Off before this is called: remembering a new value
             costs about as much as ten labels.
 
     Raises:
-        ConfigurationError: There is no such mode.
+        ConfigurationError: One of them is not usable; then none takes effect.
     """
-    if mode is not None:
-        set_mode(Mode.parse(mode, setting="mode"))
+    if environment is not None and policy is None:
+        msg = (
+            f"an environment without a policy: {environment!r}. Environments are those of a policy. "
+            "Pass policy='taint.toml' too, or set TAINT_ENVIRONMENT."
+        )
+        raise ConfigurationError(msg)
+    wanted = None if mode is None else Mode.parse(mode, setting="mode")
+    before = None if consent is None else (set_consent_store(consent),)
+    try:
+        if policy is not None:
+            use_policy(policy, environment=environment)
+    except BaseException:
+        if before is not None:
+            set_consent_store(before[0])
+        raise
+    if wanted is not None:
+        set_mode(wanted, is_explicit=True)
     if known_values is True:
         set_known_values(current_known_values() or KnownValues())
     elif known_values is not None:

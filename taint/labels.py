@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, Self
 
 _TRACEPARENT = re.compile("[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*", re.ASCII)
 
-__all__ = ["NO_LABELS", "Label", "Labels", "Range", "Trace"]
+__all__ = ["NO_LABELS", "Grant", "Label", "Labels", "Range", "Trace"]
 
 
 class Trace(NamedTuple):
@@ -54,6 +55,23 @@ class Trace(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """One declassification: further purposes that a value may be used for.
+
+    Args:
+        purposes: Keys of the further purposes.
+        approved_by: Who answers for it.
+        consent: An identifier of the consent receipt that it rests on.
+        expires: When it ends, with a time zone; never by default.
+    """
+
+    purposes: frozenset[str]
+    approved_by: str
+    consent: str | None = None
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """One fact about one collection.
 
@@ -64,6 +82,7 @@ class Label:
         subject: An opaque key of the person; never sent to telemetry.
         consent: An identifier of the consent receipt.
         trace: The span in which it was collected.
+        grants: The declassifications of the value since then.
     """
 
     purposes: frozenset[str]
@@ -72,6 +91,7 @@ class Label:
     subject: str | None = None
     consent: str | None = None
     trace: Trace | None = None
+    grants: frozenset[Grant] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse a label that says nothing."""

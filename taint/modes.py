@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from taint.errors import ConfigurationError
 
-__all__ = ["Mode", "current_mode", "set_mode"]
+__all__ = ["Mode", "current_mode", "set_mode", "set_policy_mode"]
 
 
 class Mode(StrEnum):
@@ -21,6 +21,8 @@ class Mode(StrEnum):
     """Raise `PurposeViolationError` before the sink's body runs."""
     REPORT = "report"
     """Emit telemetry and go on."""
+    REDACT = "redact"
+    """Hand the sink the value with its labelled ranges replaced, and emit telemetry."""
     OFF = "off"
     """Patch nothing, label nothing, check nothing."""
 
@@ -29,7 +31,7 @@ class Mode(StrEnum):
         """Read a mode by its name.
 
         Args:
-            name: `block`, `report` or `off`.
+            name: `block`, `report`, `redact` or `off`.
             setting: What the name was given as, for the message.
 
         Raises:
@@ -46,6 +48,8 @@ class Mode(StrEnum):
 
 
 _current = Mode.parse(os.environ.get("TAINT_MODE", Mode.BLOCK), setting="TAINT_MODE")
+_is_explicit = "TAINT_MODE" in os.environ
+_is_of_policy = False
 
 
 def current_mode() -> Mode:
@@ -53,8 +57,25 @@ def current_mode() -> Mode:
     return _current
 
 
-def set_mode(mode: Mode) -> Mode:
-    """Set the mode for the whole process and give the one before."""
-    global _current  # The one setting of the process; everything else is passed.
+def set_mode(mode: Mode, *, is_explicit: bool = False) -> Mode:
+    """Set the mode for the whole process and give the one before.
+
+    Args:
+        mode: The mode.
+        is_explicit: Whether it holds against what a policy says, now and later.
+    """
+    global _current, _is_explicit  # noqa: PLW0603  # The one setting of the process; everything else is passed.
     before, _current = _current, mode
+    _is_explicit = _is_explicit or is_explicit
     return before
+
+
+def set_policy_mode(mode: Mode | None) -> None:
+    """Set the mode that a policy gives; what was set explicitly, in code or by `TAINT_MODE`, holds against it."""
+    global _current, _is_of_policy  # noqa: PLW0603  # As above.
+    if not _is_explicit:
+        if mode is not None:
+            _current = mode
+        elif _is_of_policy:
+            _current = Mode.BLOCK
+    _is_of_policy = mode is not None

@@ -11,7 +11,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import taint
+from taint import modes
 from taint.modes import Mode, set_mode
+from taint.policy import current_consent_store, current_policy, set_consent_store, set_policy
 
 _exporter = InMemorySpanExporter()
 
@@ -27,9 +29,12 @@ def _provider() -> None:
 @pytest.fixture(autouse=True)
 def _isolation() -> Iterator[None]:
     """Each test starts in mode `block` with nothing wrapped, and leaves it so."""
-    before = set_mode(Mode.BLOCK)
+    modes._is_explicit = False
+    before, policy, store = set_mode(Mode.BLOCK), current_policy(), current_consent_store()
     yield
     taint.uninstall()
+    set_policy(policy)
+    set_consent_store(store)
     set_mode(before)
 
 

@@ -202,10 +202,14 @@ def test_zone_does_not_reach_other_threads_and_ends_with_its_block() -> None:
 
 
 def test_inner_zone_governs_and_the_outer_one_holds_again() -> None:
-    """Zones nest."""
-    with taint.zone("advertising"):
+    """Zones nest: one that narrows governs alone, one that would widen leaves the one around it in force."""
+    with taint.zone("security"):
         with taint.zone("security.mfa"):
             assert security() == PHONE
+        assert taint.label(PHONE, purpose="security") == PHONE
+    with taint.zone("advertising"):
+        with taint.zone("security.mfa"), pytest.raises(taint.PurposeViolationError, match="'advertising'"):
+            _compare(security())
         with pytest.raises(taint.PurposeViolationError):
             _compare(security())
 

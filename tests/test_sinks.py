@@ -306,7 +306,7 @@ ANCESTRY = [
     ("security.mfa", "security.mfa", True),
     ("security.mfa", "security.mfa.sms", True),
     ("security.mfa", "security", False),
-    ("security.mfa", "security.mfax", False),
+    ("security.mfa", "security.fraud", False),
     ("security.mfa", "advertising", False),
 ]
 

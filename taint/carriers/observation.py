@@ -14,7 +14,7 @@ from typing import Protocol
 
 from taint.labels import Labels
 
-__all__ = ["Observer", "active", "at_first_zone", "begin", "observe", "observer"]
+__all__ = ["Observer", "active", "at_first_zone", "begin", "collecting", "observe", "observer"]
 
 
 class Observer(Protocol):
@@ -30,6 +30,9 @@ active: bool = False
 _waiting: list[Callable[[], None]] = []
 
 observer: ContextVar[Observer | None] = ContextVar("taint_observer", default=None)
+
+collecting: ContextVar[str | None] = ContextVar("taint_collecting", default=None)
+"""The purpose that is given here to what is collected without one, by a zone that collects."""
 
 
 def at_first_zone(prepare: Callable[[], None]) -> None:

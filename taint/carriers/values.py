@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 
+from taint.carriers import observation
 from taint.carriers.containers import Step, is_atomic, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.operations import coverage_of
@@ -18,7 +19,7 @@ from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
 from taint.errors import ConfigurationError
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
 from taint.modes import Mode, current_mode
-from taint.purposes import purpose_keys
+from taint.purposes import category_key, purpose_keys
 
 __all__ = ["apply_labels", "carriers_in", "collected", "current_trace", "label", "labels_of", "plain", "ranges_of"]
 
@@ -42,7 +43,8 @@ def _labels(  # noqa: PLR0917  # Positional, because that is quicker to cache.
     """Make the one-label set of a collection; those of one source and one person are one object."""
     if isinstance(source, tuple):
         source = ".".join(source)
-    return Labels((Label(purpose_keys(purpose), category, source, subject, consent, trace),))
+    kind = None if category is None else category_key(category)
+    return Labels((Label(purpose_keys(purpose), kind, source, subject, consent, trace),))
 
 
 def current_trace() -> Trace | None:
@@ -54,7 +56,7 @@ def current_trace() -> Trace | None:
 
 
 def collected(
-    purpose: str | Iterable[str],
+    purpose: str | Iterable[str] | None,
     *,
     category: str | None = None,
     subject: object = None,
@@ -73,6 +75,14 @@ def collected(
             raise ConfigurationError(msg) from None
     if subject is not None:
         subject = str.__str__(str(subject))
+    if purpose is None:
+        purpose = observation.collecting.get()
+        if purpose is None:
+            msg = (
+                "a collection without a purpose. It has one of its own, or that of a zone that collects around it. "
+                "Pass purpose='...', or collect in taint.zone('...', collects=True)."
+            )
+            raise ConfigurationError(msg)
     if not isinstance(purpose, str):
         purpose = purpose_keys(purpose)
     return _labels(purpose, category, subject, consent, source, trace)
@@ -81,7 +91,7 @@ def collected(
 def label(
     value: T,
     *,
-    purpose: str | Iterable[str],
+    purpose: str | Iterable[str] | None = None,
     category: str | None = None,
     subject: object = None,
     consent: str | None = None,
@@ -98,7 +108,7 @@ def label(
 
     Args:
         value: What was collected.
-        purpose: One key such as `security.mfa`, or several.
+        purpose: One key such as `security.mfa`, or several; that of the `zone(..., collects=True)` around by default.
         category: The kind of data, a fideslang key such as `user.contact.phone_number`.
         subject: An opaque key of the person; it never reaches telemetry.
         consent: An identifier of the consent receipt.

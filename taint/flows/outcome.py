@@ -5,27 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
-from typing import Any
 
-from taint.carriers.containers import Step, path_text
-from taint.carriers.proxy import labels_of_carrier
-from taint.carriers.values import carriers_in
 from taint.errors import PurposeViolationError
-from taint.evidence import Evidence, KnownValues, Match, current_known_values, scan
-from taint.guard import report_internal_error
-from taint.labels import NO_LABELS, Label, Labels
-from taint.modes import Mode
-from taint.policy import CallSite, Flow, Outcome, decide
-from taint.telemetry import emit_violation
+from taint.policy import CallSite, Flow, Outcome
+from taint.telemetry import emit
 
-__all__ = ["Listener", "call_site", "carry_out", "flows_at", "flows_of", "listen", "unlisten"]
+__all__ = [
+    "Listener",
+    "Watcher",
+    "call_site",
+    "carry_out",
+    "is_heard",
+    "listen",
+    "show",
+    "unlisten",
+    "unwatch",
+    "watch",
+    "worst_of",
+]
 
 Listener = Callable[[Flow], None]
+Watcher = Callable[[object, str, str, str], None]
 
 _listeners: tuple[Listener, ...] = ()
+_watchers: tuple[Watcher, ...] = ()
 _PACKAGE = __name__.partition(".")[0]
 _OWN = (_PACKAGE + ".", "wrapt.", "contextlib")
-_Group = tuple[Outcome, str, frozenset[str], str | None, str | None, tuple[str, ...]]
 
 
 def listen(listener: Listener) -> None:
@@ -40,6 +45,29 @@ def unlisten(listener: Listener) -> None:
     _listeners = tuple(one for one in _listeners if one is not listener)
 
 
+def is_heard() -> bool:
+    """Tell whether anybody listens to flows that are allowed."""
+    return bool(_listeners)
+
+
+def watch(watcher: Watcher) -> None:
+    """Have every value that is checked shown to a watcher: value, its name, sink, purpose."""
+    global _watchers  # noqa: PLW0603  # As above.
+    _watchers = (*_watchers, watcher)
+
+
+def unwatch(watcher: Watcher) -> None:
+    """Stop showing values to a watcher."""
+    global _watchers  # noqa: PLW0603  # As above.
+    _watchers = tuple(one for one in _watchers if one is not watcher)
+
+
+def show(value: object, root: str, sink: str, purpose: str) -> None:
+    """Show a value that is about to be checked to those who watch."""
+    for watcher in _watchers:
+        watcher(value, root, sink, purpose)
+
+
 def call_site() -> CallSite | None:
     """Find the nearest frame that is not of this library."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # The way to one's caller that costs no stack list.
@@ -52,78 +80,10 @@ def call_site() -> CallSite | None:
     return None
 
 
-def _shape(way: Step) -> tuple[str, ...]:
-    """Give the steps of a way without the positions, so that all rows of a table are one place."""
-    steps: list[str] = []
-    at: Any = way
-    while at is not None:
-        at, step = at
-        steps.append("[*]" if step.startswith("[") else step)
-    return tuple(steps)
-
-
-def flows_of(
-    found: Iterable[tuple[Step, Labels]], *, sink: str, purpose: str, mode: Mode, evidence: Evidence
-) -> list[Flow]:
-    """Decide every label and gather what is alike: one flow for each source and place.
-
-    Args:
-        found: The labels that were found, and where.
-        sink: The sink's name.
-        purpose: What it uses data for.
-        mode: What a violation does there.
-        evidence: How the labels were found.
-    """
-    groups: dict[_Group, tuple[Step, list[Label]]] = {}
-    for way, labels in found:
-        shape = _shape(way)
-        for label in labels:
-            outcome, rule = decide(label, purpose)
-            key = (outcome, rule, label.purposes, label.category, label.source, shape)
-            groups.setdefault(key, (way, []))[1].append(label)
-    if not groups:
-        return []
-    site = call_site()
-    return [
-        Flow(outcome, sink, purpose, Labels(deciding), evidence, path_text(way), rule, mode, len(deciding), site)
-        for (outcome, rule, *_), (way, deciding) in groups.items()
-    ]
-
-
-def flows_at(value: object, root: str, *, sink: str, purpose: str, mode: Mode) -> list[Flow]:
-    """Decide every carrier inside a value; `root` is what the value is called."""
-    found = ((way, labels_of_carrier(carrier)) for way, carrier in carriers_in(value, root))
-    flows = flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=Evidence.LABEL)
-    known = current_known_values()
-    if known is not None:
-        flows += _flows_of_known(known, value, root, sink=sink, purpose=purpose, mode=mode)
-    return flows
-
-
-def _flows_of_known(known: KnownValues, value: object, root: str, *, sink: str, purpose: str, mode: Mode) -> list[Flow]:
-    """Decide every known value that stands unlabelled inside a value; what cannot be scanned is a gap."""
-    try:
-        matches = scan(known, value, root)
-    except Exception as error:  # noqa: BLE001  # The program goes on; that nothing was looked for is said.
-        report_internal_error("looking for known values", error)
-        return [Flow(Outcome.GAP, sink, purpose, NO_LABELS, Evidence.CONTENT, root, "known-values", mode)]
-    flows: list[Flow] = []
-    for evidence in (Evidence.CONTENT, Evidence.DIGEST):
-        found = [(match.way, _deciding(match, purpose)) for match in matches if match.evidence is evidence]
-        flows += flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=evidence)
-    return flows
-
-
-def _deciding(match: Match, purpose: str) -> Labels:
-    """Give the labels that decide a match: a set that allows the use, where there is one; else all of them.
-
-    The text at the sink may come from any of the collections; it is held against the most lenient one, since a
-    finding that may be wrong about a person who agreed is worse than none.
-    """
-    for labels in match.labels:
-        if all(decide(label, purpose)[0] is Outcome.ALLOWED for label in labels):
-            return labels
-    return Labels(label for labels in match.labels for label in labels)
+def worst_of(flows: Iterable[Flow]) -> Outcome:
+    """Give the worst outcome of a check; `allowed` where it found nothing."""
+    outcomes = {flow.outcome for flow in flows}
+    return next((one for one in (Outcome.VIOLATION, Outcome.GAP) if one in outcomes), Outcome.ALLOWED)
 
 
 def carry_out(flows: Sequence[Flow]) -> None:
@@ -133,17 +93,15 @@ def carry_out(flows: Sequence[Flow]) -> None:
         flows: What a check found.
 
     Raises:
-        PurposeViolationError: A flow is a violation and its mode is `block`. All are told and emitted before.
+        PurposeViolationError: A flow is a violation or a gap, its mode is `block` and nothing suppresses it. All are
+            told and emitted before.
     """
+    __tracebackhide__ = True  # A test's failure ends at the line that called the sink, and shows no locals from here.
     stopped: Flow | None = None
     for flow in flows:
-        if flow.outcome is Outcome.VIOLATION:
-            try:
-                emit_violation(flow)
-            except Exception as error:  # noqa: BLE001  # Telemetry is the application's; its failure is not the sink's.
-                report_internal_error("emitting a violation", error)
-            if flow.mode is Mode.BLOCK and stopped is None:
-                stopped = flow
+        emit(flow)
+        if stopped is None and flow.stops:
+            stopped = flow
         for listener in _listeners:
             listener(flow)
     if stopped is not None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from taint.flows.admission import LAZY, admitted, admitted_all, are_clear
 from taint.flows.calls import Around, Bound, around_calls, function_name
-from taint.flows.outcome import carry_out, flows_at
+from taint.flows.finding import flows_at
+from taint.flows.outcome import carry_out
 from taint.flows.zones import zone
 from taint.modes import Mode, current_mode
-from taint.policy import Flow, Outcome, Verdict
+from taint.policy import Outcome, Verdict
 from taint.purposes import purpose_key
 
 __all__ = ["check", "sink"]
 
 F = TypeVar("F")
-
-_LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
-"""Iterators that have nothing but their items: one that checks can stand in for them."""
 
 
 def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> Callable[[F], F]:
@@ -31,7 +29,7 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
     Args:
         purpose: What the function uses data for, such as `advertising.audiences`.
         name: What findings name; the function's dotted name by default.
-        mode: What a violation does here; the mode of the process by default.
+        mode: What a violation does here; what the policy says of the sink by default, else the mode of the process.
 
     Raises:
         ConfigurationError: The purpose or mode is not usable as written, or it stands on something that is
@@ -46,28 +44,22 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
         sink_name = name or function_name(function)
         body = zone(key, name=sink_name, mode=own_mode)
 
-        def look(value: Any, root: str) -> list[Flow]:
-            return flows_at(value, root, sink=sink_name, purpose=key, mode=own_mode or current_mode())
-
         def checked_items(items: Any, root: str) -> Iterator[Any]:
             for index, item in enumerate(items):
-                carry_out(look(item, f"{root}[{index}]"))
-                yield item
+                yield admitted(item, f"{root}[{index}]", sink=sink_name, purpose=key, mode=own_mode)
 
         def check_arguments(bound: Bound) -> None:
-            flows: list[Flow] = []
-            args, kwargs = list(bound.args), dict(bound.kwargs)
-            for index, value in enumerate(args):
-                root = bound.name_at(index)
-                flows += look(value, root)
-                if isinstance(value, _LAZY):
-                    args[index] = checked_items(value, root)
-            for root, value in kwargs.items():
-                flows += look(value, root)
-                if isinstance(value, _LAZY):
-                    kwargs[root] = checked_items(value, root)
-            carry_out(flows)
-            bound.args, bound.kwargs = tuple(args), kwargs
+            if are_clear((*bound.args, *bound.kwargs.values()), sink=sink_name, purpose=key):
+                return
+            values = [(bound.name_at(index), value) for index, value in enumerate(bound.args)]
+            values += bound.kwargs.items()
+            admitted_values = admitted_all(values, sink=sink_name, purpose=key, mode=own_mode)
+            received = [
+                checked_items(value, root) if isinstance(value, LAZY) else value
+                for (root, _), value in zip(values, admitted_values, strict=True)
+            ]
+            count = len(bound.args)
+            bound.args, bound.kwargs = tuple(received[:count]), dict(zip(bound.kwargs, received[count:], strict=True))
 
         return around_calls(function, Around(before=check_arguments, stretch=lambda: body), decorator="sink")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from taint.carriers.values import apply_labels, collected
+from taint.carriers import observation
+from taint.carriers.values import apply_labels, collected, labels_of
 from taint.errors import ConfigurationError
 from taint.flows.calls import Around, Bound, Parameters, around_calls, function_name
-from taint.purposes import purpose_keys
+from taint.purposes import category_key, purpose_keys
 
 __all__ = ["source"]
 
@@ -17,7 +18,7 @@ F = TypeVar("F")
 
 def source(
     *,
-    purpose: str | Iterable[str],
+    purpose: str | Iterable[str] | None = None,
     category: str | None = None,
     arguments: Sequence[str] = (),
     subject: str | None = None,
@@ -26,20 +27,23 @@ def source(
     """Label what a function returns, or what it receives, with the purpose it is collected for.
 
     Labels: joined to those that the values have, deep in containers, as `label` does; of a generator,
-    on every item. The label keeps the span that is current in the call.
+    on every item. The label keeps the span that is current in the call. In a zone, what is loaded is used for
+    the zone's purpose: where the labels do not allow that, it is a violation (evidence `comparison`).
 
     Args:
-        purpose: One key such as `security.mfa`, or several.
+        purpose: One key such as `security.mfa`, or several; that of the `zone(..., collects=True)` around the call
+            by default.
         category: The kind of data, a fideslang key such as `user.contact.phone_number`.
         arguments: Names of parameters: these are labelled as the body receives them, and the result is not.
         subject: The name of the parameter that says whose data it is, such as `user_id`.
         name: What findings name; the function's dotted name by default.
 
     Raises:
-        ConfigurationError: A purpose is not a key, a parameter does not exist, or it stands on something that
-            is not a function.
+        ConfigurationError: A purpose or category is not a key, a parameter does not exist, or it stands on
+            something that is not a function.
     """
-    purposes = purpose_keys(purpose)
+    purposes = None if purpose is None else purpose_keys(purpose)
+    kind = None if category is None else category_key(category)
 
     def decorate(function: F) -> F:
         source_name = name or function_name(function)
@@ -47,8 +51,14 @@ def source(
 
         def labelled(value: Any, bound: Bound) -> Any:
             who = None if subject is None else bound.get(subject)
-            labels = collected(purposes, category=category, subject=who, source=source_name)
+            labels = collected(purposes, category=kind, subject=who, source=source_name)
             return apply_labels(value, labels, is_source=True)
+
+        def loaded(value: Any, bound: Bound) -> Any:
+            result = labelled(value, bound)
+            if observation.active:
+                observation.observe(labels_of(result), "load")
+            return result
 
         def label_arguments(bound: Bound) -> None:
             bound.args = tuple(
@@ -59,7 +69,7 @@ def source(
                 key: labelled(value, bound) if key in arguments else value for key, value in bound.kwargs.items()
             }
 
-        around = Around(before=label_arguments) if arguments else Around(after=labelled)
+        around = Around(before=label_arguments) if arguments else Around(after=loaded)
         return around_calls(function, around, decorator="source")
 
     return decorate

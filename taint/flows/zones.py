@@ -14,12 +14,14 @@ from typing import TypeVar
 from taint.carriers import observation
 from taint.evidence import Evidence
 from taint.flows.calls import Around, around_calls, function_name
-from taint.flows.outcome import carry_out, flows_of
+from taint.flows.finding import flows_of
+from taint.flows.outcome import carry_out, is_heard
 from taint.labels import Labels
 from taint.modes import Mode, current_mode
+from taint.policy import current_decider
 from taint.purposes import purpose_key
 
-__all__ = ["Zone", "current_zone", "zone"]
+__all__ = ["Zone", "current_zone", "entered", "zone"]
 
 F = TypeVar("F")
 
@@ -31,19 +33,21 @@ class Zone:
     Args:
         purpose: What everything inside is done for.
         name: The zone's name, or that of the sink whose body it is.
-        mode: What a violation inside does.
-        owner: The `zone` that began it.
+        mode: What the code says that a violation inside does; None leaves it to the policy and the process.
+        owner: The `zone` that began it; None for one that was handed over to a pool.
         outer: The zone around it, that holds again when it ends.
+        widens: Purposes of zones around that it neither narrows nor may enter: data is used for them too.
     """
 
     purpose: str
     name: str
-    mode: Mode
-    owner: zone
-    outer: observation.Observer | None
+    mode: Mode | None
+    owner: zone | None = None
+    outer: observation.Observer | None = None
+    widens: tuple[str, ...] = ()
 
     def observe(self, labels: Labels, operation: str) -> None:
-        """Decide a comparison inside this zone.
+        """Decide a use inside this zone: a comparison, or loading.
 
         Raises:
             PurposeViolationError: The labels do not allow the purpose, and the mode is `block`.
@@ -53,11 +57,37 @@ class Zone:
         token = observation.observer.set(None)  # What follows is the library's own work, not the program's.
         try:
             found = (((None, operation), labels),)
-            carry_out(
-                flows_of(found, sink=self.name, purpose=self.purpose, mode=self.mode, evidence=Evidence.COMPARISON)
-            )
+            keep_allowed = is_heard()
+            flows = [
+                flow
+                for purpose in (self.purpose, *self.widens)
+                for flow in flows_of(
+                    found,
+                    sink=self.name,
+                    purpose=purpose,
+                    mode=self.mode,
+                    evidence=Evidence.COMPARISON,
+                    keep_allowed=keep_allowed,
+                )
+            ]
+            if flows:
+                carry_out(flows)
         finally:
             observation.observer.reset(token)
+
+
+def entered(purpose: str, name: str, mode: Mode | None, owner: zone | None, outer: observation.Observer | None) -> Zone:
+    """Make the zone that begins inside another one.
+
+    It narrows where its purpose is the outer one's or below it. Where it is not, and the policy has no
+    `[[zones]]` for it, what is done inside is done for the outer purposes too: a zone around cannot be got
+    rid of by entering another one.
+    """
+    widens: tuple[str, ...] = ()
+    if isinstance(outer, Zone):
+        may_enter = current_decider().may_enter
+        widens = tuple(one for one in (outer.purpose, *outer.widens) if one != purpose and not may_enter(one, purpose))
+    return Zone(purpose, name, mode, owner, outer, widens)
 
 
 def current_zone() -> Zone | None:
@@ -66,46 +96,73 @@ def current_zone() -> Zone | None:
     return found if isinstance(found, Zone) else None
 
 
+def _collecting(here: observation.Observer | None) -> str | None:
+    """Give the purpose that the nearest zone that collects gives."""
+    while isinstance(here, Zone):
+        if here.owner is not None and here.owner.collects:
+            return here.purpose
+        here = here.outer
+    return None
+
+
 class zone:  # noqa: N801  # Used as a statement and a decorator, like the standard library's context managers.
     """Run a stretch of code for one purpose: `with zone("advertising.audiences"):`, or as a decorator.
 
     Labels: a labelled value may be moved, counted and tested for presence (`is None`, truth, `len`,
-    `== ""`) inside; comparing it, looking it up or hashing it is a use for the zone's purpose, and a
-    violation where its labels do not allow that purpose (evidence `comparison`). The zone follows
-    `await` and the tasks started inside it; it does not reach other tasks, threads or requests.
+    `== ""`) inside; loading it from a source, comparing it, looking it up or hashing it is a use for the
+    zone's purpose, and a violation where its labels do not allow that purpose (evidence `comparison`). In
+    mode `redact` it is reported: there is nothing to replace.
+
+    The zone follows `await`, the tasks started inside it and `asyncio.to_thread`; with `taint.install()` also
+    what is handed to thread and process pools. It does not reach other tasks, threads or requests. A zone
+    inside another narrows it, or what is done inside is done for both purposes, unless the policy's
+    `[[zones]]` says that it may be entered from there.
 
     Args:
         purpose: A purpose key.
         name: What findings name; the purpose by default, and the function where this is a decorator.
-        mode: What a violation inside does; the mode of the process by default.
+        mode: What a violation inside does; what the policy says by default, else the mode of the process.
+        collects: Whether what is collected inside without a purpose of its own is collected for this one.
 
     Raises:
         ConfigurationError: The purpose or the mode is not usable as written.
     """
 
-    def __init__(self, purpose: str, *, name: str | None = None, mode: str | None = None) -> None:
+    def __init__(
+        self, purpose: str, *, name: str | None = None, mode: str | None = None, collects: bool = False
+    ) -> None:
         """Check the arguments; nothing begins yet."""
         self._purpose = purpose_key(purpose)
         self._name = name
         self._mode = None if mode is None else Mode.parse(mode, setting="mode")
+        self.collects = collects
+        # What begins where there is no zone around, made once: making one costs more than entering it.
+        self._alone = Zone(self._purpose, self._name or self._purpose, self._mode, self)
 
     def __enter__(self) -> Zone:
         """Begin the stretch."""
         observation.begin()
-        entered = Zone(
-            self._purpose, self._name or self._purpose, self._mode or current_mode(), self, observation.observer.get()
-        )
-        observation.observer.set(entered)
-        return entered
+        outer = observation.observer.get()
+        begun = self._alone
+        if outer is not None:
+            begun = entered(begun.purpose, begun.name, begun.mode, self, outer)
+        observation.observer.set(begun)
+        if self.collects:
+            observation.collecting.set(self._purpose)
+        return begun
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the stretch, and any that was left open inside it."""
         here = observation.observer.get()
+        if here is self._alone and not self.collects:
+            observation.observer.set(None)
+            return
         while isinstance(here, Zone):
             if here.owner is self:
                 observation.observer.set(here.outer)
+                observation.collecting.set(_collecting(here.outer))
                 return
             here = here.outer
 
@@ -121,5 +178,6 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
 
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine function, generator or async generator: its body is the stretch."""
-        named = zone(self._purpose, name=self._name or function_name(function), mode=self._mode)
+        name = self._name or function_name(function)
+        named = zone(self._purpose, name=name, mode=self._mode, collects=self.collects)
         return around_calls(function, Around(stretch=lambda: named), decorator="zone")

@@ -1,6 +1,37 @@
-"""What is allowed: decisions, verdicts and the flows they are about."""
+"""What is allowed: policies, decisions, verdicts and the flows they are about."""
 
-from taint.policy.decision import PURPOSE_LIMITATION, decide
+from taint.policy.consent import ConsentStore, InMemoryConsentStore, current_consent_store, set_consent_store
+from taint.policy.current import current_decider, current_policy, reload_policy, set_policy, use_policy
+from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
+from taint.policy.loading import load_policy, make_policy
+from taint.policy.records import flow_from_record, flow_record
+from taint.policy.rules import Policy, Rule, Suppression
 from taint.policy.verdict import CallSite, Flow, Outcome, Verdict
 
-__all__ = ["PURPOSE_LIMITATION", "CallSite", "Flow", "Outcome", "Verdict", "decide"]
+__all__ = [
+    "DECLASSIFICATION",
+    "PURPOSE_LIMITATION",
+    "UNLABELLED",
+    "CallSite",
+    "ConsentStore",
+    "Decider",
+    "Decision",
+    "Flow",
+    "InMemoryConsentStore",
+    "Outcome",
+    "Policy",
+    "Rule",
+    "Suppression",
+    "Verdict",
+    "current_consent_store",
+    "current_decider",
+    "current_policy",
+    "flow_from_record",
+    "flow_record",
+    "load_policy",
+    "make_policy",
+    "reload_policy",
+    "set_consent_store",
+    "set_policy",
+    "use_policy",
+]

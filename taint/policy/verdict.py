@@ -8,6 +8,7 @@ from enum import StrEnum
 from taint.evidence import Evidence
 from taint.labels import Labels
 from taint.modes import Mode
+from taint.policy.rules import Suppression
 
 __all__ = ["CallSite", "Flow", "Outcome", "Verdict"]
 
@@ -49,6 +50,8 @@ class Flow:
         mode: What a violation does here.
         count: How many values.
         call_site: Where the sink was called, or the comparison made.
+        suppressed: The suppression that bears it; it is told and emitted all the same, but stops nothing.
+        advice: What the rule tells people to do; for a gap, why there is no answer.
     """
 
     outcome: Outcome
@@ -61,6 +64,13 @@ class Flow:
     mode: Mode
     count: int = 1
     call_site: CallSite | None = None
+    suppressed: Suppression | None = None
+    advice: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Tell whether the sink must not go on with it."""
+        return self.mode is Mode.BLOCK and self.outcome is not Outcome.ALLOWED and self.suppressed is None
 
     @property
     def purposes(self) -> frozenset[str]:
@@ -70,18 +80,36 @@ class Flow:
     @property
     def message(self) -> str:
         """Say what happened, what is allowed and what to do, without any value."""
+        if not self.labels:
+            return (
+                f"sink {self.sink!r} asks for labelled data, but argument {self.path}{self._others} carries no label. "
+                f"Labels come from sources. {self.advice or 'Label it where it is collected.'}"
+            )
         sources = " and ".join(repr(source) for source in sorted(self.labels.sources))
         collected = f"collected{' by ' + sources if sources else ''} for {_listed(self.purposes)}"
-        others = f" (and {self.count - 1} more)" if self.count > 1 else ""
-        if self.evidence is Evidence.COMPARISON:
-            what = f"zone {self.sink!r} works for {self.purpose!r}, but uses data ({self.path}) that was {collected}"
-            cure = "Leave such values out before the zone begins, or collect them for that purpose too."
-        else:
-            what = (
-                f"sink {self.sink!r} uses data for {self.purpose!r}, but argument {self.path}{others} was {collected}"
+        if self.outcome is Outcome.GAP:
+            return (
+                f"whether sink {self.sink!r} may use argument {self.path}{self._others} for {self.purpose!r} could "
+                f"not be decided by {self.rule!r}: it was {collected}. {self.advice}. See that it can be answered."
             )
-            cure = "Leave it out, or collect it for that purpose too."
-        return f"{what}. {cure}"
+        uses = f"{self.sink!r} uses data for {self.purpose!r}, but argument {self.path}{self._others}"
+        declassify = f"taint.declassify(..., to={self.purpose!r}, reason=..., approved_by=...)"
+        if self.evidence is Evidence.COMPARISON:
+            work = f"zone {self.sink!r} works for {self.purpose!r}"
+            what = f"{work}, but here ({self.path}) it uses data that was {collected}"
+            cure = f"Leave such values out before the zone begins, collect them for that purpose too, or {declassify}."
+        else:
+            what = f"sink {uses} was {collected}"
+            cure = f"Leave it out, collect it for that purpose too, or {declassify}."
+        return f"{what}{self._denied}. {self.advice or cure}"
+
+    @property
+    def _others(self) -> str:
+        return f" (and {self.count - 1} more)" if self.count > 1 else ""
+
+    @property
+    def _denied(self) -> str:
+        return "" if self.rule == "purpose-limitation" else f", which rule {self.rule!r} denies"
 
 
 def _listed(keys: frozenset[str]) -> str:

@@ -1,0 +1,125 @@
+"""Admission: what happens to one value on its way into a sink, whatever the mode."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from taint.carriers.containers import is_atomic
+from taint.carriers.proxy import labels_of_carrier
+from taint.carriers.text import TaintedStr
+from taint.carriers.values import carriers_in
+from taint.evidence import Evidence
+from taint.flows.finding import flows_at
+from taint.flows.outcome import carry_out, is_heard
+from taint.flows.redaction import can_redact, redacted
+from taint.guard import report_internal_error
+from taint.labels import Labels
+from taint.modes import Mode
+from taint.policy import Flow, Outcome, current_decider
+
+__all__ = ["LAZY", "admitted", "admitted_all", "are_clear"]
+
+T = TypeVar("T")
+
+LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+"""Iterators that have nothing but their items: one that checks can stand in for them."""
+
+
+def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None) -> T:
+    """Check one value at a sink, tell, emit, stop, and give what the sink may have.
+
+    Labels: read; in mode `redact` the labelled ranges that may not go on are replaced in a copy.
+
+    Args:
+        value: What is on its way.
+        root: What it is called.
+        sink: The sink's name.
+        purpose: What it uses data for.
+        mode: What the code says that a violation does there; None leaves it to the policy and the process.
+
+    Raises:
+        PurposeViolationError: In mode `block`, and in mode `redact` for what cannot be redacted.
+    """
+    (result,) = admitted_all(((root, value),), sink=sink, purpose=purpose, mode=mode)
+    return result  # type: ignore[no-any-return]  # Of the type of the value, or the sink would not have it.
+
+
+def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
+    """Tell quickly, of the simplest values, that a sink may have them and nobody asks to hear of it.
+
+    Args:
+        values: What is on its way.
+        sink: The sink's name.
+        purpose: What it uses data for.
+
+    Returns:
+        Whether nothing needs to be looked into; False says nothing.
+    """
+    if is_heard():
+        return False
+    decider = current_decider()
+    if decider.sink_settings(sink).unlabelled != "allow":
+        return False
+    for value in values:
+        if type(value) is TaintedStr:
+            labels = value._coverage  # noqa: SLF001  # The carrier's own; asking for its ranges costs ten times this.
+            if type(labels) is not Labels or not decider.allows(labels, purpose, sink):
+                return False
+        elif not is_atomic(value) or type(value) in LAZY:
+            return False
+    return True
+
+
+def admitted_all(values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None) -> Sequence[Any]:
+    """Check several values at a sink as one; as `admitted`."""
+    flows: list[Flow] = []
+    asks_for_labels = current_decider().sink_settings(sink).unlabelled != "allow"
+    keep_allowed = is_heard()
+    for root, value in values:
+        if asks_for_labels or not is_atomic(value):
+            flows += flows_at(value, root, sink=sink, purpose=purpose, mode=mode, keep_allowed=keep_allowed)
+    if not flows:
+        return [value for _, value in values]
+    results = [value for _, value in values]
+    if any(flow.mode is Mode.REDACT and flow.outcome is not Outcome.ALLOWED for flow in flows):
+        try:
+            flows = _closed_where_needed(flows, values, sink=sink, purpose=purpose, mode=mode)
+            results = [
+                redacted(value, lambda labels: _is_hidden(labels, sink=sink, purpose=purpose, mode=mode))
+                for value in results
+            ]
+        except Exception as error:  # noqa: BLE001  # A container that cannot be copied must not let data through.
+            report_internal_error("redacting", error)
+            flows = [replace(flow, mode=Mode.BLOCK) if flow.mode is Mode.REDACT else flow for flow in flows]
+    carry_out(flows)
+    return results
+
+
+def _is_hidden(labels: Labels, *, sink: str, purpose: str, mode: Mode | None) -> bool:
+    decider = current_decider()
+    return any(
+        decision.outcome is not Outcome.ALLOWED
+        and decider.enforcement(decision, label, mode, sink) is Mode.REDACT
+        and decider.suppression(decision, label, purpose, sink, Evidence.LABEL) is None
+        for label, decision in decider.decisions(labels, purpose, sink)
+    )
+
+
+def _closed_where_needed(
+    flows: list[Flow], values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None
+) -> list[Flow]:
+    """Turn `redact` into `block` for flows of values that nothing can stand for."""
+    stuck: set[object] = set()
+    for _, value in values:
+        for _, carrier in carriers_in(value):
+            if not can_redact(carrier):
+                labels = labels_of_carrier(carrier)
+                if _is_hidden(labels, sink=sink, purpose=purpose, mode=mode):
+                    stuck.update(labels)
+    return [
+        replace(flow, mode=Mode.BLOCK) if flow.mode is Mode.REDACT and not stuck.isdisjoint(flow.labels) else flow
+        for flow in flows
+    ]

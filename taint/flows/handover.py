@@ -1,0 +1,93 @@
+"""Handing a zone over to pools: what is submitted inside a zone runs in it, on whatever thread or process.
+
+Context variables do not follow into an executor's threads, and cannot follow into another process.
+`concurrent.futures` and `multiprocessing.pool` have no event for what is submitted, so that their
+methods are wrapped. A worker that is forked while a zone is open would keep it for all its work: it is
+taken off in the child.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from taint.carriers import observation
+from taint.flows.zones import Zone
+from taint.modes import Mode
+from taint.propagation import add_patches
+from taint.propagation.patches import Patch
+
+__all__ = ["pool_patches", "process_patches", "thread_patches"]
+
+
+class _Handed(NamedTuple):
+    """A zone as it goes to another thread or process; its purposes and names, nothing else."""
+
+    purpose: str
+    name: str
+    mode: Mode | None
+    widens: tuple[str, ...]
+    collecting: str | None
+
+
+class _InZone:
+    """A function that runs in a zone, and can be pickled where the function can."""
+
+    __slots__ = ("_function", "_handed")
+
+    def __init__(self, function: Callable[..., Any], handed: _Handed) -> None:
+        self._function, self._handed = function, handed
+
+    def __reduce__(self) -> tuple[type[_InZone], tuple[Callable[..., Any], _Handed]]:
+        return _InZone, (self._function, self._handed)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        purpose, name, mode, widens, collecting = self._handed
+        observation.active = True
+        token = observation.observer.set(Zone(purpose, name, mode, widens=widens))
+        collecting_token = observation.collecting.set(collecting)
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            observation.collecting.reset(collecting_token)
+            observation.observer.reset(token)
+
+
+def _handing(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    here = observation.observer.get()
+    if not isinstance(here, Zone):
+        return wrapped(*args, **kwargs)
+    handed = _Handed(here.purpose, here.name, here.mode, here.widens, observation.collecting.get())
+    if args:
+        return wrapped(_InZone(args[0], handed), *args[1:], **kwargs)
+    if callable(kwargs.get("func")):  # What `multiprocessing.pool` calls it; executors take it by position only.
+        return wrapped(**{**kwargs, "func": _InZone(kwargs["func"], handed)})
+    return wrapped(**kwargs)
+
+
+def thread_patches(module: Any) -> Iterator[Patch]:
+    """Give what to wrap in `concurrent.futures.thread`; the executor's `map` calls `submit`."""
+    yield Patch(module.ThreadPoolExecutor, "submit", _handing)
+
+
+def process_patches(module: Any) -> Iterator[Patch]:
+    """Give what to wrap in `concurrent.futures.process`; the executor's `map` calls `submit`."""
+    yield Patch(module.ProcessPoolExecutor, "submit", _handing)
+
+
+def pool_patches(module: Any) -> Iterator[Patch]:
+    """Give what to wrap in `multiprocessing.pool`; `apply` calls `apply_async`."""
+    for name in ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered"):
+        yield Patch(module.Pool, name, _handing)
+
+
+def _leave() -> None:
+    observation.observer.set(None)
+    observation.collecting.set(None)
+
+
+add_patches("concurrent.futures.thread", thread_patches)
+add_patches("concurrent.futures.process", process_patches)
+add_patches("multiprocessing.pool", pool_patches)
+os.register_at_fork(after_in_child=_leave)

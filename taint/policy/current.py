@@ -1,0 +1,115 @@
+"""The policy in force: set and replaced as a whole, and read again from its file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from taint.errors import ConfigurationError
+from taint.modes import set_policy_mode
+from taint.policy.decision import Decider
+from taint.policy.loading import has_policy, load_policy, make_policy
+from taint.policy.rules import Policy
+from taint.purposes import built_in, current_taxonomy, set_preparation, set_taxonomy
+
+__all__ = ["current_decider", "current_policy", "reload_policy", "set_policy", "use_policy"]
+
+_logger = logging.getLogger("taint")
+_lock = threading.RLock()
+_current: Decider | None = None
+_file: Path | None = None
+_environment: str | None = None
+
+
+def current_decider() -> Decider:
+    """Give what decides by the policy in force."""
+    return _current or _begun()
+
+
+def current_policy() -> Policy:
+    """Give the policy in force; an empty one where none was found or configured."""
+    return current_decider().policy
+
+
+def _begun() -> Decider:
+    current_taxonomy()  # Reads the settings that are found, if nobody has configured any.
+    return _current or set_policy(Policy(taxonomy=current_taxonomy()))
+
+
+def set_policy(policy: Policy) -> Decider:
+    """Put a policy in force, for the process; checks that run meanwhile end under the one before."""
+    global _current  # noqa: PLW0603  # Replaced as a whole.
+    decider = Decider(policy)
+    for warning in policy.warnings:
+        _logger.warning("%s", warning)
+    with _lock:
+        set_taxonomy(policy.taxonomy)
+        set_policy_mode(policy.mode)
+        _current = decider
+    return decider
+
+
+def use_policy(
+    policy: str | os.PathLike[str] | Mapping[str, Any] | Policy, *, environment: str | None = None
+) -> Policy:
+    """Read a policy and put it in force.
+
+    Args:
+        policy: A file, a table as a file gives it, or a policy.
+        environment: Which of its environments holds; by default what `TAINT_ENVIRONMENT` says.
+
+    Raises:
+        ConfigurationError: As `load_policy`. The policy in force stays in force.
+    """
+    global _file, _environment  # What to read again.
+    chosen = environment or os.environ.get("TAINT_ENVIRONMENT") or None
+    if isinstance(policy, Policy):
+        file, made = None, policy
+    elif isinstance(policy, Mapping):
+        file, made = None, make_policy(policy, environment=chosen)
+    else:
+        file = Path(policy)
+        made = load_policy(file, environment=chosen)
+    with _lock:
+        set_policy(made)
+        _file, _environment = file, chosen
+    return made
+
+
+def reload_policy() -> Policy:
+    """Read the policy's file again and put it in force, in one step.
+
+    Raises:
+        ConfigurationError: There is no file, or it is wrong; the policy in force stays in force, and a log
+            record says so.
+    """
+    if _file is None:
+        msg = "no policy file to read again. A policy is read from a file by configure(policy='taint.toml'). Name one."
+        raise ConfigurationError(msg)
+    try:
+        return use_policy(_file, environment=_environment)
+    except ConfigurationError as error:
+        msg = f"{error}\nThe policy read before stays in force."
+        _logger.error("%s", msg)  # noqa: TRY400  # What is wrong is in the file, not in this stack.
+        raise ConfigurationError(msg) from None
+
+
+def _discover() -> None:
+    """Read the policy that `TAINT_POLICY` names, or the one in the working directory."""
+    named = os.environ.get("TAINT_POLICY")
+    if named:
+        use_policy(named)
+        return
+    for name in ("taint.toml", "pyproject.toml"):
+        path = Path.cwd() / name
+        if path.is_file() and has_policy(path):
+            use_policy(path)
+            return
+    set_policy(Policy(taxonomy=built_in("taint")))
+
+
+set_preparation(_discover)

@@ -1,0 +1,169 @@
+"""Commands about policies: `explain` a verdict, `replay` recorded flows, `policy` to check a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from taint.errors import ConfigurationError
+from taint.evidence import Evidence
+from taint.labels import Label
+from taint.policy import Decider, Outcome, Policy, current_policy, load_policy
+from taint.policy.explanation import explain
+from taint.policy.replay import Change, Replay, replay
+from taint.purposes import known_category, known_purpose
+
+__all__ = ["add_parser"]
+
+NO_CHANGE, CHANGES, BAD_INPUT = 0, 1, 2
+"""Exit statuses: nothing to see, something to see, and nothing that could be said."""
+
+Subparsers = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the commands to a command line."""
+    _add_explain(subparsers)
+    _add_replay(subparsers)
+    checking = subparsers.add_parser("policy", help="check a policy file and say what is in it")
+    checking.add_argument("file", nargs="?", help="the policy; what the working directory has by default")
+    checking.add_argument("--environment", help="which of its environments")
+    checking.set_defaults(run=lambda options: _guarded(_check, options))
+
+
+def _add_explain(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("explain", help="say whether a use would be allowed, why, and what would allow it")
+    parser.add_argument("--from", dest="collected_for", action="append", required=True, metavar="PURPOSE")
+    parser.add_argument("--to", dest="used_for", required=True, metavar="PURPOSE")
+    parser.add_argument("--category", metavar="CATEGORY")
+    parser.add_argument("--source", metavar="NAME", help="where it is collected")
+    parser.add_argument("--sink", metavar="NAME", default="any", help="where it is used")
+    parser.add_argument("--evidence", choices=[one.value for one in Evidence], default="label")
+    parser.add_argument("--subject", metavar="KEY", help="whose data it is")
+    _add_policy(parser)
+    parser.set_defaults(run=lambda options: _guarded(_explain, options))
+
+
+def _add_replay(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("replay", help="say which recorded verdicts another policy would change")
+    parser.add_argument("audit", help="an audit file, JSON lines")
+    _add_policy(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda options: _guarded(_replay, options))
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--policy", metavar="FILE", help="the policy; what the working directory has by default")
+    parser.add_argument("--environment", metavar="NAME", help="which of its environments")
+
+
+def _guarded(command: Any, options: argparse.Namespace) -> int:
+    try:
+        status: int = command(options)
+    except (ConfigurationError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    return status
+
+
+def _policy(file: str | None, environment: str | None) -> Policy:
+    return current_policy() if file is None else load_policy(file, environment=environment)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    policy = _policy(options.policy, options.environment)
+    taxonomy = policy.taxonomy
+    label = Label(
+        frozenset(known_purpose(key, taxonomy) for key in options.collected_for),
+        None if options.category is None else known_category(options.category, taxonomy),
+        options.source,
+        options.subject,
+    )
+    purpose = known_purpose(options.used_for, taxonomy)
+    decision, lines = explain(Decider(policy), label, purpose, options.sink, Evidence(options.evidence))
+    sys.stdout.write("\n".join(lines) + "\n")
+    return NO_CHANGE if decision.outcome is Outcome.ALLOWED else CHANGES
+
+
+def _replay(options: argparse.Namespace) -> int:
+    policy = _policy(options.policy, options.environment)
+    with Path(options.audit).open("rb") as file:
+        found = replay(file, policy)
+    if options.json:
+        sys.stdout.write(json.dumps(_as_json(found)) + "\n")
+    else:
+        sys.stdout.write("\n".join(_as_text(found)) + "\n")
+    if found.unreadable:
+        return BAD_INPUT
+    return CHANGES if found.changed else NO_CHANGE
+
+
+def _as_text(found: Replay) -> list[str]:
+    lines = [f"{found.flows} flows, {found.changed} would change"]
+    ways: Counter[tuple[str, str]] = Counter()
+    for change, count in found.changes.items():
+        ways[change.before, change.after] += count
+    lines += [f"  {before} -> {after}: {count}" for (before, after), count in sorted(ways.items())]
+    if found.changes:
+        lines += ["", "changes"]
+        ordered = sorted(found.changes.items(), key=lambda item: (-item[1], item[0]))
+        lines += [f"  {count:>9}  {_said(change)}" for change, count in ordered]
+    lines += ["", "decided by"]
+    lines += [f"  {count:>9}  {rule} ({outcome})" for (rule, outcome), count in sorted(found.by_rule.items())]
+    if found.others:
+        lines.append(f"{found.others} records of other kinds were passed over")
+    if found.is_torn:
+        lines.append("the last line is cut off and was passed over")
+    if found.unreadable:
+        first = ", ".join(map(str, found.unreadable[:10]))
+        lines.append(f"{len(found.unreadable)} lines are no records and were passed over: {first}")
+    return lines
+
+
+def _said(change: Change) -> str:
+    return (
+        f"{change.before} -> {change.after} at {change.sink} for {change.purpose}, "
+        f"by {change.rule} (was: {change.rule_before})"
+    )
+
+
+def _as_json(found: Replay) -> dict[str, Any]:
+    return {
+        "flows": found.flows,
+        "changed": found.changed,
+        "changes": [
+            {
+                "before": change.before,
+                "after": change.after,
+                "rule": change.rule,
+                "rule_before": change.rule_before,
+                "sink": change.sink,
+                "purpose": change.purpose,
+                "count": count,
+            }
+            for change, count in sorted(found.changes.items())
+        ],
+        "by_rule": [
+            {"rule": rule, "outcome": outcome, "count": count}
+            for (rule, outcome), count in sorted(found.by_rule.items())
+        ],
+        "others": found.others,
+        "unreadable": found.unreadable,
+        "is_torn": found.is_torn,
+    }
+
+
+def _check(options: argparse.Namespace) -> int:
+    policy = _policy(options.file, options.environment)
+    for warning in policy.warnings:
+        sys.stdout.write(f"{warning}\n")
+    sys.stdout.write(
+        f"{policy.origin}: {len(policy.rules)} rules, {len(policy.suppressions)} suppressions, "
+        f"{len(policy.taxonomy.purposes)} purposes ({policy.taxonomy.name}), "
+        f"mode {policy.mode.value if policy.mode else 'of the process'}\n"
+    )
+    return CHANGES if policy.warnings else NO_CHANGE
