@@ -12,13 +12,12 @@ from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.values import carriers_in
 from taint.errors import PurposeViolationError
 from taint.evidence import Evidence
-from taint.guard import report_internal_error
 from taint.labels import Label, Labels
 from taint.modes import Mode
 from taint.policy import CallSite, Flow, Outcome, decide
-from taint.telemetry import emit_violation
+from taint.telemetry import emit
 
-__all__ = ["Listener", "call_site", "carry_out", "flows_at", "flows_of", "listen", "unlisten"]
+__all__ = ["Listener", "call_site", "carry_out", "flows_at", "flows_of", "listen", "unlisten", "worst_of"]
 
 Listener = Callable[[Flow], None]
 
@@ -96,6 +95,12 @@ def flows_at(value: object, root: str, *, sink: str, purpose: str, mode: Mode) -
     return flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=Evidence.LABEL)
 
 
+def worst_of(flows: Iterable[Flow]) -> Outcome:
+    """Give the worst outcome of a check; `allowed` where it found nothing."""
+    outcomes = {flow.outcome for flow in flows}
+    return next((one for one in (Outcome.VIOLATION, Outcome.GAP) if one in outcomes), Outcome.ALLOWED)
+
+
 def carry_out(flows: Sequence[Flow]) -> None:
     """Tell, emit, and stop.
 
@@ -107,13 +112,9 @@ def carry_out(flows: Sequence[Flow]) -> None:
     """
     stopped: Flow | None = None
     for flow in flows:
-        if flow.outcome is Outcome.VIOLATION:
-            try:
-                emit_violation(flow)
-            except Exception as error:  # noqa: BLE001  # Telemetry is the application's; its failure is not the sink's.
-                report_internal_error("emitting a violation", error)
-            if flow.mode is Mode.BLOCK and stopped is None:
-                stopped = flow
+        emit(flow)
+        if flow.outcome is Outcome.VIOLATION and flow.mode is Mode.BLOCK and stopped is None:
+            stopped = flow
         for listener in _listeners:
             listener(flow)
     if stopped is not None:

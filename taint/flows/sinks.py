@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Any, TypeVar
 
 from taint.flows.calls import Around, Bound, around_calls, function_name
-from taint.flows.outcome import carry_out, flows_at
+from taint.flows.outcome import carry_out, flows_at, worst_of
 from taint.flows.zones import zone
 from taint.modes import Mode, current_mode
 from taint.policy import Flow, Outcome, Verdict
 from taint.purposes import purpose_key
+from taint.telemetry import count_check
 
 __all__ = ["check", "sink"]
 
@@ -55,6 +57,7 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
                 yield item
 
         def check_arguments(bound: Bound) -> None:
+            begun = perf_counter()
             flows: list[Flow] = []
             args, kwargs = list(bound.args), dict(bound.kwargs)
             for index, value in enumerate(args):
@@ -66,6 +69,7 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
                 flows += look(value, root)
                 if isinstance(value, _LAZY):
                     kwargs[root] = checked_items(value, root)
+            count_check(sink_name, key, worst_of(flows), perf_counter() - begun)
             carry_out(flows)
             bound.args, bound.kwargs = tuple(args), kwargs
 
@@ -94,8 +98,9 @@ def check(value: object, *, purpose: str, sink: str) -> Verdict:
     key = purpose_key(purpose)
     if current_mode() is Mode.OFF:
         return Verdict(Outcome.ALLOWED)
+    begun = perf_counter()
     flows = tuple(flows_at(value, "value", sink=sink, purpose=key, mode=Mode.REPORT))
+    worst = worst_of(flows)
+    count_check(sink, key, worst, perf_counter() - begun)
     carry_out(flows)
-    outcomes = {flow.outcome for flow in flows}
-    worst = next((one for one in (Outcome.VIOLATION, Outcome.GAP) if one in outcomes), Outcome.ALLOWED)
     return Verdict(worst, flows)

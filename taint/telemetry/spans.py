@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
-from taint.errors import PurposeViolationError
 from taint.labels import Labels
 from taint.modes import Mode
 from taint.policy import Flow
 from taint.telemetry import attributes as names
-from taint.version import __version__
+from taint.telemetry.providers import tracer
 
-__all__ = ["emit_violation"]
+__all__ = ["emit_span"]
 
 MAX_LINKS = 128
 """The SDK's own default limit of links on a span (OTEL_SPAN_LINK_COUNT_LIMIT)."""
-
-_tracer = trace.get_tracer("taint", __version__)
 
 
 def _links(labels: Labels) -> Iterator[Link]:
@@ -30,40 +27,26 @@ def _links(labels: Labels) -> Iterator[Link]:
         yield Link(context, {names.LINK_KIND: names.LINK_COLLECTION})
 
 
-def _attributes(flow: Flow) -> dict[str, AttributeValue]:
-    found: dict[str, AttributeValue] = {
-        names.VERDICT: flow.outcome.value,
-        names.SINK_NAME: flow.sink,
-        names.SINK_PURPOSE: flow.purpose,
-        names.PURPOSES: sorted(flow.purposes),
-        names.CATEGORIES: sorted(flow.labels.categories),
-        names.SOURCES: sorted(flow.labels.sources),
-        names.EVIDENCE: flow.evidence.value,
-        names.PATH: flow.path,
-        names.MODE: flow.mode.value,
-        names.VALUE_COUNT: flow.count,
-        names.SECURITY_RULE_NAME: flow.rule,
-        names.ERROR_TYPE: PurposeViolationError.__name__,
-    }
-    if flow.call_site is not None:
-        found[names.CODE_FUNCTION_NAME] = flow.call_site.function
-        found[names.CODE_FILE_PATH] = flow.call_site.file
-        found[names.CODE_LINE_NUMBER] = flow.call_site.line
-    return found
-
-
-def emit_violation(flow: Flow) -> None:
-    """Emit a violation as a span below the current one.
+def emit_span(
+    flow: Flow, attributes: dict[str, AttributeValue], *, context: Context, start_ns: int, end_ns: int
+) -> None:
+    """Emit a violation as a span below the span of a context.
 
     Its links lead to the spans in which the data was collected, in this process or another one, now
-    or months ago. The status is ERROR where the sink was stopped, and unset in `report` mode.
+    or months ago. The status is ERROR where the sink was stopped, and unset where it went on.
 
     Args:
         flow: The violation; it holds no value, and neither does the span.
+        attributes: What is said of it.
+        context: Whose child the span is.
+        start_ns: When the first of them happened, since the epoch.
+        end_ns: When the last did.
     """
-    span = _tracer.start_span(names.SPAN_VIOLATION, kind=SpanKind.INTERNAL, links=list(_links(flow.labels)))
+    span = tracer().start_span(
+        names.VIOLATION, context, SpanKind.INTERNAL, links=list(_links(flow.labels)), start_time=start_ns
+    )
     if span.is_recording():
-        span.set_attributes(_attributes(flow))
+        span.set_attributes(attributes)
         if flow.mode is Mode.BLOCK:
             span.set_status(Status(StatusCode.ERROR, "stopped"))
-    span.end()
+    span.end(end_ns)
