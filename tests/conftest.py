@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import taint
+from taint import telemetry
 from taint.modes import Mode, set_mode
 
 _exporter = InMemorySpanExporter()
@@ -28,6 +29,7 @@ def _provider() -> None:
 def _isolation() -> Iterator[None]:
     """Each test starts in mode `block` with nothing wrapped, and leaves it so."""
     before = set_mode(Mode.BLOCK)
+    telemetry.reset()
     yield
     taint.uninstall()
     set_mode(before)

@@ -15,7 +15,7 @@ from opentelemetry.util.types import AttributeValue
 from taint.errors import PurposeViolationError
 from taint.policy import Flow, Outcome
 
-__all__ = ["event_name", "flow_attributes", "mixed_attributes", "shown"]
+__all__ = ["all_shown", "event_name", "flow_attributes", "mixed_attributes", "shown"]
 
 CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
@@ -59,7 +59,7 @@ METRIC_LOST_LABELS: Final = "taint.lost_labels"
 METRIC_DROPPED_SIGNALS: Final = "taint.dropped_signals"
 METRIC_KNOWN_VALUES: Final = "taint.known_values"
 
-LINK_COLLECTION: Final = "collection"
+LINK_COLLECTION: Final = "taint.collection"
 """Value of `taint.link.kind`: the linked span is the one in which the data was collected."""
 OTHER: Final = "_OTHER"
 """What stands for a name past the bound of a metric, as in OpenTelemetry's own conventions."""
@@ -82,8 +82,9 @@ def shown(text: object) -> str:
     return str.__str__(text)
 
 
-def _all_shown(texts: Iterable[object]) -> list[str]:
-    return sorted(map(shown, texts))
+def all_shown(texts: Iterable[object]) -> tuple[str, ...]:
+    """Give names as `shown` does, in order."""
+    return tuple(sorted(map(shown, texts)))
 
 
 def event_name(flow: Flow) -> str | None:
@@ -99,7 +100,7 @@ def mixed_attributes(flow: Flow, repeats: int) -> dict[str, AttributeValue]:
     """Describe flows of many kinds, past the bound of kinds: the last one's, without what was its own."""
     own = (PATH, EVIDENCE, PURPOSES, CATEGORIES, VALUE_COUNT, CODE_FUNCTION_NAME, CODE_FILE_PATH, CODE_LINE_NUMBER)
     found = {key: value for key, value in flow_attributes(flow, repeats).items() if key not in own}
-    return found | {SINK_NAME: OTHER, SINK_PURPOSE: OTHER, SOURCES: [OTHER], SECURITY_RULE_NAME: OTHER}
+    return found | {SINK_NAME: OTHER, SINK_PURPOSE: OTHER, SOURCES: (OTHER,), SECURITY_RULE_NAME: OTHER}
 
 
 def flow_attributes(flow: Flow, repeats: int) -> dict[str, AttributeValue]:
@@ -113,16 +114,17 @@ def flow_attributes(flow: Flow, repeats: int) -> dict[str, AttributeValue]:
         VERDICT: flow.outcome.value,
         SINK_NAME: shown(flow.sink),
         SINK_PURPOSE: shown(flow.purpose),
-        PURPOSES: _all_shown(flow.purposes),
-        CATEGORIES: _all_shown(flow.labels.categories),
-        SOURCES: _all_shown(flow.labels.sources),
+        PURPOSES: all_shown(flow.purposes),
+        CATEGORIES: all_shown(flow.labels.categories),
+        SOURCES: all_shown(flow.labels.sources),
         EVIDENCE: flow.evidence.value,
         PATH: shown(flow.path),
         MODE: flow.mode.value,
         VALUE_COUNT: flow.count,
-        REPEAT_COUNT: repeats,
         SECURITY_RULE_NAME: shown(flow.rule),
     }
+    if repeats > 1:
+        found[REPEAT_COUNT] = repeats
     if flow.outcome is Outcome.VIOLATION:
         found[ERROR_TYPE] = PurposeViolationError.__name__
     if flow.call_site is not None:

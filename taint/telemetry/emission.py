@@ -23,6 +23,7 @@ from opentelemetry.util.types import AttributeValue
 
 from taint.errors import ConfigurationError
 from taint.guard import report_internal_error
+from taint.labels import Trace
 from taint.modes import Mode
 from taint.policy import Flow
 from taint.telemetry import attributes as names
@@ -30,7 +31,7 @@ from taint.telemetry import metrics
 from taint.telemetry.outlet import Outlet
 from taint.telemetry.providers import emit_log, has_logger_provider, use_providers
 from taint.telemetry.repeats import Repeated, Repeats
-from taint.telemetry.spans import emit_span
+from taint.telemetry.spans import collection_traces, emit_span
 
 __all__ = ["declassified", "emit", "flush", "policy_reloaded", "reset", "set_up"]
 
@@ -92,9 +93,8 @@ def _tell_or_count(event: str, flow: Flow) -> None:
         begun.context = _span_only(otel_context.get_current())
     found = names.flow_attributes(flow, 1)
     _add_span_event(event, found)
-    _outlet.hand_over(
-        partial(_tell, event, flow, found, context=otel_context.get_current(), first_ns=now_ns, last_ns=now_ns)
-    )
+    traces, context = collection_traces(flow.labels), otel_context.get_current()
+    _outlet.hand_over(partial(_tell, event, found, traces, context=context, first_ns=now_ns, last_ns=now_ns))
 
 
 def _span_only(context: Context) -> Context:
@@ -110,11 +110,18 @@ def _add_span_event(event: str, found: dict[str, AttributeValue]) -> None:
 
 
 def _tell(
-    event: str, flow: Flow, found: dict[str, AttributeValue], *, context: Context, first_ns: int, last_ns: int
+    event: str,
+    found: dict[str, AttributeValue],
+    traces: Iterable[Trace],
+    *,
+    context: Context,
+    first_ns: int,
+    last_ns: int,
 ) -> None:
-    if event == names.VIOLATION:
-        emit_span(flow, found, context=context, start_ns=first_ns, end_ns=last_ns)
-    is_stopped = event == names.VIOLATION and flow.mode is Mode.BLOCK
+    is_violation = event == names.VIOLATION
+    is_stopped = is_violation and found[names.MODE] == Mode.BLOCK.value
+    if is_violation:
+        emit_span(found, traces, is_stopped=is_stopped, context=context, start_ns=first_ns, end_ns=last_ns)
     severity = SeverityNumber.ERROR if is_stopped else _SEVERITIES[event]
     emit_log(event, found, severity, context=context, timestamp_ns=last_ns)
 
@@ -132,7 +139,7 @@ def _tell_repeated(one: Repeated) -> None:
     describe = names.mixed_attributes if one.is_mixed else names.flow_attributes
     try:
         _tell(
-            *(event, one.flow, describe(one.flow, one.count)),
+            *(event, describe(one.flow, one.count), one.traces),
             context=one.context,
             first_ns=one.first_ns,
             last_ns=one.last_ns,
@@ -163,12 +170,12 @@ def declassified(
         count: How many values.
     """
     try:
-        widened = sorted(map(names.shown, to))
+        widened = names.all_shown(to)
         for purpose in widened:
             metrics.count_declassification(purpose)
         found: dict[str, AttributeValue] = {
-            names.PURPOSES: sorted(map(names.shown, purposes)),
-            names.SOURCES: sorted(map(names.shown, sources)),
+            names.PURPOSES: names.all_shown(purposes),
+            names.SOURCES: names.all_shown(sources),
             names.DECLASSIFICATION_PURPOSES: widened,
             names.DECLASSIFICATION_REASON: names.shown(reason),
             names.DECLASSIFICATION_APPROVER: names.shown(approved_by),

@@ -152,6 +152,8 @@ def _observed_known_values(_options: CallbackOptions) -> Iterator[Observation]:
 
 def reset_counts() -> None:
     """Begin every count again: a forked process must not send its parent's once more."""
+    global _turn  # noqa: PLW0603  # As in `count_check`.
+    _turn = 0
     for tally in _tallies:
         tally.clear()
 

@@ -7,11 +7,13 @@ at the interval's end. A kind is (sources, sink, rule, call site), with the even
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry.context import Context
 
+from taint.labels import Trace
 from taint.policy import CallSite, Flow
+from taint.telemetry.spans import MAX_LINKS, collection_traces
 
 __all__ = ["MAX_KINDS", "Repeated", "Repeats"]
 
@@ -31,6 +33,7 @@ class Repeated:
         count: How many have not been told yet.
         first_ns: When the first of these happened, since the epoch.
         last_ns: When the last did.
+        traces: The spans in which their data was collected; as many as a span can link to.
         is_mixed: It stands for all kinds past the bound.
     """
 
@@ -40,6 +43,7 @@ class Repeated:
     first_ns: int
     last_ns: int
     is_mixed: bool = False
+    traces: set[Trace] = field(default_factory=set)
 
 
 class Repeats:
@@ -69,6 +73,8 @@ class Repeats:
             found.flow = flow
             found.count += 1
             found.last_ns = now_ns
+            if len(found.traces) < MAX_LINKS:
+                found.traces |= collection_traces(flow.labels)
             return None
 
     def end_interval(self) -> list[Repeated]:
