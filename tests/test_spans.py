@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 import taint
 from taint import guard
 from taint.labels import Trace
-from taint.telemetry import emission
+from taint.telemetry import metrics
 from taint.testing import record
 from tests.conftest import Spans
 
@@ -133,7 +133,7 @@ def test_failing_telemetry_neither_stops_nor_lets_through(
     def fail(flow: object, *, suppressed: bool) -> None:
         raise RuntimeError(PHONE)
 
-    monkeypatch.setattr(emission.metrics, "count_flow", fail)
+    monkeypatch.setattr(metrics, "count_flow", fail)
     monkeypatch.setattr(guard, "_reported", set())
     with caplog.at_level(logging.ERROR, "taint"), record(mode="report") as seen:
         upload(_security())
