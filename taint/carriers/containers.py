@@ -9,6 +9,7 @@ once; depth is bounded by memory only, since nothing here recurses into a value 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -31,14 +32,18 @@ _ATOMIC = frozenset(
 )
 
 
+_DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
+"""Half of them begin with a letter, and are identifiers."""
+
+
 def is_atomic(value: object) -> bool:
     """Tell whether nothing can be inside a value, by its exact type."""
     return type(value) in _ATOMIC
 
 
 def _key_step(key: object) -> str:
-    """Show a key only where it is a plain name: any other key may itself be personal data."""
-    if type(key) is str and key.isidentifier() and len(key) <= _LONGEST_NAME:
+    """Show a key only where it is a plain name: any other key may itself be personal data, or a digest of it."""
+    if type(key) is str and key.isidentifier() and len(key) <= _LONGEST_NAME and not _DIGEST.fullmatch(key):
         return f".{key}"
     return "[*]"
 
