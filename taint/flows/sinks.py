@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from taint.flows.calls import Around, Bound, around_calls, function_name
 from taint.flows.outcome import carry_out, flows_at, worst_of
 from taint.flows.zones import zone
+from taint.guard import shown
 from taint.modes import Mode, current_mode
 from taint.policy import Flow, Outcome, Verdict
 from taint.purposes import purpose_key
@@ -87,7 +88,7 @@ def check(value: object, *, purpose: str, sink: str) -> Verdict:
     Args:
         value: Anything; containers are looked into.
         purpose: What it is about to be used for.
-        sink: What findings name, such as `crm.export`.
+        sink: What findings name, such as `crm.export`; a labelled text is not shown.
 
     Returns:
         The verdict, with one flow for each source and place.
@@ -98,6 +99,7 @@ def check(value: object, *, purpose: str, sink: str) -> Verdict:
     key = purpose_key(purpose)
     if current_mode() is Mode.OFF:
         return Verdict(Outcome.ALLOWED)
+    sink = shown(sink)
     begun = perf_counter()
     flows = tuple(flows_at(value, "value", sink=sink, purpose=key, mode=Mode.REPORT))
     worst = worst_of(flows)

@@ -13,9 +13,10 @@ from typing import Final
 from opentelemetry.util.types import AttributeValue
 
 from taint.errors import PurposeViolationError
+from taint.guard import shown
 from taint.policy import Flow, Outcome
 
-__all__ = ["all_shown", "event_name", "flow_attributes", "mixed_attributes", "shown"]
+__all__ = ["all_shown", "event_name", "flow_attributes", "mixed_attributes"]
 
 CODE_FILE_PATH: Final = "code.file.path"
 CODE_FUNCTION_NAME: Final = "code.function.name"
@@ -63,23 +64,6 @@ LINK_COLLECTION: Final = "taint.collection"
 """Value of `taint.link.kind`: the linked span is the one in which the data was collected."""
 OTHER: Final = "_OTHER"
 """What stands for a name past the bound of a metric, as in OpenTelemetry's own conventions."""
-HIDDEN: Final = "(labelled text)"
-"""What stands for a name that is itself labelled data."""
-
-
-def shown(text: object) -> str:
-    """Give a name as an exact `str` that may leave the process.
-
-    The SDK keeps a subclass of `str` as it is, alive and with its labels; and a name that was built
-    from personal data would carry that data out.
-
-    Labels: a text that has any is not shown.
-    """
-    if type(text) is str:
-        return text
-    if hasattr(text, "_coverage") or not isinstance(text, str):
-        return HIDDEN
-    return str.__str__(text)
 
 
 def all_shown(texts: Iterable[object]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from opentelemetry.trace import NonRecordingSpan, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from taint.errors import ConfigurationError
-from taint.guard import report_internal_error
+from taint.guard import report_internal_error, shown
 from taint.labels import Trace
 from taint.modes import Mode
 from taint.policy import Flow
@@ -177,8 +177,8 @@ def declassified(
             names.PURPOSES: names.all_shown(purposes),
             names.SOURCES: names.all_shown(sources),
             names.DECLASSIFICATION_PURPOSES: widened,
-            names.DECLASSIFICATION_REASON: names.shown(reason),
-            names.DECLASSIFICATION_APPROVER: names.shown(approved_by),
+            names.DECLASSIFICATION_REASON: shown(reason),
+            names.DECLASSIFICATION_APPROVER: shown(approved_by),
             names.VALUE_COUNT: count,
         }
         _tell_event(names.DECLASSIFICATION, found, SeverityNumber.INFO)
@@ -195,7 +195,7 @@ def policy_reloaded(policy: str, *, is_accepted: bool) -> None:
     """
     try:
         found: dict[str, AttributeValue] = {
-            names.POLICY_NAME: names.shown(policy),
+            names.POLICY_NAME: shown(policy),
             names.POLICY_ACCEPTED: is_accepted,
         }
         _tell_event(names.POLICY_RELOAD, found, SeverityNumber.INFO if is_accepted else SeverityNumber.ERROR)
@@ -236,8 +236,8 @@ def set_up(
         ConfigurationError: The interval is not one.
     """
     seconds = DEFAULT_INTERVAL_SECONDS if repeat_seconds is None else _interval(str(repeat_seconds))
-    flush()
     _outlet.interval_seconds = seconds
+    flush()
     use_providers(tracer_provider, logger_provider)
     metrics.use_meter_provider(meter_provider)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
+from taint.guard import shown
 from taint.policy import Flow, Outcome
 from taint.telemetry import attributes as names
 from taint.telemetry.providers import SCHEMA_URL, SCOPE
@@ -102,7 +103,7 @@ def count_check(sink: str, purpose: str, outcome: Outcome, seconds: float) -> No
         seconds: How long it took.
     """
     global _turn  # noqa: PLW0603  # A lost turn in a race moves a sample, nothing else.
-    checks.add(names.shown(sink), purpose, outcome.value)
+    checks.add(shown(sink), purpose, outcome.value)
     _turn += 1
     if _turn % SAMPLE == 1:
         _duration.record(seconds, {names.VERDICT: outcome.value})
@@ -110,7 +111,7 @@ def count_check(sink: str, purpose: str, outcome: Outcome, seconds: float) -> No
 
 def count_flow(flow: Flow, *, suppressed: bool) -> None:
     """Count a violation or a gap, once for each value."""
-    sink, purpose, rule = names.shown(flow.sink), names.shown(flow.purpose), names.shown(flow.rule)
+    sink, purpose, rule = shown(flow.sink), shown(flow.purpose), shown(flow.rule)
     if flow.outcome is Outcome.VIOLATION:
         violations.add(
             *(sink, purpose, rule, flow.evidence.value, flow.mode.value, "true" if suppressed else "false"),
@@ -121,7 +122,7 @@ def count_flow(flow: Flow, *, suppressed: bool) -> None:
 
 def count_declassification(purpose: str) -> None:
     """Count one declassification to a purpose."""
-    declassifications.add(names.shown(purpose))
+    declassifications.add(shown(purpose))
 
 
 def count_loss(operation: str, amount: int = 1) -> None:
@@ -131,7 +132,7 @@ def count_loss(operation: str, amount: int = 1) -> None:
         operation: The operation's name, such as `plain` or `msgspec.json.encode`.
         amount: How many.
     """
-    lost_labels.add(names.shown(operation), amount=amount)
+    lost_labels.add(shown(operation), amount=amount)
 
 
 def count_dropped() -> None:

@@ -42,13 +42,13 @@ class Outlet:
         self.interval_seconds = interval_seconds
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
-        atexit.register(self.flush)
 
     def _begin(self) -> None:
         self._jobs: SimpleQueue[tuple[Job, threading.Lock]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._is_late = False
+        self._end: float | None = None
 
     @property
     def is_here(self) -> bool:
@@ -60,12 +60,13 @@ class Outlet:
 
         Args:
             job: What to do. What it raises is reported once and goes no further.
-            wait_seconds: How long to wait; not at all while the outlet is late, where None.
+            wait_seconds: How long to wait, whatever else is waiting; by default shortly, not at all while the
+                outlet is late, and dropped where too much is waiting.
 
         Returns:
             Whether it is done.
         """
-        if self._jobs.qsize() >= MAX_WAITING:
+        if wait_seconds is None and self._jobs.qsize() >= MAX_WAITING:
             count_dropped()
             return False
         if self._thread is None and not self._start():
@@ -90,7 +91,7 @@ class Outlet:
         Returns:
             Whether everything has left.
         """
-        return self._thread is None or self.is_here or self.hand_over(self._at_end, wait_seconds=timeout_seconds)
+        return self._thread is None or self.is_here or self.hand_over(self._end_interval, wait_seconds=timeout_seconds)
 
     def _start(self) -> bool:
         with self._starting:
@@ -102,27 +103,34 @@ class Outlet:
             except RuntimeError:
                 return False
             self._thread = thread
+            # Now, not on import: what is registered last runs first, and that must be before the providers shut down.
+            atexit.unregister(self.flush)
+            atexit.register(self.flush)
             return True
 
     def _run(self) -> None:
         _local.is_outlet = True
-        end: float | None = None
         while True:
             try:
-                job, done = self._jobs.get(timeout=None if end is None else max(0.0, end - monotonic()))
+                job, done = self._jobs.get(timeout=None if self._end is None else max(0.0, self._end - monotonic()))
             except Empty:
-                end = monotonic() + self.interval_seconds if _do(self._at_end) else None
+                _do(self._end_interval)
                 continue
             _do(job)
+            if self._end is None and job != self._end_interval:
+                self._end = monotonic() + self.interval_seconds
             if self._jobs.empty():
                 self._is_late = False
             done.release()
-            end = end or monotonic() + self.interval_seconds
+
+    def _end_interval(self) -> None:
+        self._end = None
+        if self._at_end():
+            self._end = monotonic() + self.interval_seconds
 
 
-def _do(job: Job) -> object:
+def _do(job: Job) -> None:
     try:
-        return job()
+        job()
     except Exception as error:  # noqa: BLE001  # Telemetry is the application's; its failure is not the sink's.
         report_internal_error("emitting telemetry", error)
-        return None
