@@ -17,11 +17,25 @@ from taint.modes import Mode
 from taint.policy import CallSite, Flow, Outcome, decide
 from taint.telemetry import emit
 
-__all__ = ["Listener", "call_site", "carry_out", "flows_at", "flows_of", "listen", "unlisten", "worst_of"]
+__all__ = [
+    "Listener",
+    "Watcher",
+    "call_site",
+    "carry_out",
+    "flows_at",
+    "flows_of",
+    "listen",
+    "unlisten",
+    "unwatch",
+    "watch",
+    "worst_of",
+]
 
 Listener = Callable[[Flow], None]
+Watcher = Callable[[object, str, str, str], None]
 
 _listeners: tuple[Listener, ...] = ()
+_watchers: tuple[Watcher, ...] = ()
 _PACKAGE = __name__.partition(".")[0]
 _OWN = (_PACKAGE + ".", "wrapt.", "contextlib")
 _Group = tuple[Outcome, str, frozenset[str], str | None, str | None, tuple[str, ...]]
@@ -37,6 +51,18 @@ def unlisten(listener: Listener) -> None:
     """Stop telling a listener."""
     global _listeners  # noqa: PLW0603  # As above.
     _listeners = tuple(one for one in _listeners if one is not listener)
+
+
+def watch(watcher: Watcher) -> None:
+    """Have every value that is checked shown to a watcher: value, its name, sink, purpose."""
+    global _watchers  # noqa: PLW0603  # As above.
+    _watchers = (*_watchers, watcher)
+
+
+def unwatch(watcher: Watcher) -> None:
+    """Stop showing values to a watcher."""
+    global _watchers  # noqa: PLW0603  # As above.
+    _watchers = tuple(one for one in _watchers if one is not watcher)
 
 
 def call_site() -> CallSite | None:
@@ -91,6 +117,8 @@ def flows_of(
 
 def flows_at(value: object, root: str, *, sink: str, purpose: str, mode: Mode) -> list[Flow]:
     """Decide every carrier inside a value; `root` is what the value is called."""
+    for watcher in _watchers:
+        watcher(value, root, sink, purpose)
     found = ((way, labels_of_carrier(carrier)) for way, carrier in carriers_in(value, root))
     return flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=Evidence.LABEL)
 
@@ -110,6 +138,7 @@ def carry_out(flows: Sequence[Flow]) -> None:
     Raises:
         PurposeViolationError: A flow is a violation and its mode is `block`. All are told and emitted before.
     """
+    __tracebackhide__ = True  # A test's failure ends at the line that called the sink, and shows no locals from here.
     stopped: Flow | None = None
     for flow in flows:
         emit(flow)

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from taint.flows.calls import Around, Bound, around_calls, function_name
+from taint.flows.declared import SINKS, declare
 from taint.flows.outcome import carry_out, flows_at, worst_of
 from taint.flows.zones import zone
 from taint.guard import shown
@@ -47,6 +48,7 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
 
     def decorate(function: F) -> F:
         sink_name = name or function_name(function)
+        declare(SINKS, sink_name, function)
         body = zone(key, name=sink_name, mode=own_mode)
 
         def look(value: Any, root: str) -> list[Flow]:
@@ -58,7 +60,9 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
                 yield item
 
         def check_arguments(bound: Bound) -> None:
+            __tracebackhide__ = True  # As in `carry_out`.
             begun = perf_counter()
+            SINKS.reached.add(sink_name)
             flows: list[Flow] = []
             args, kwargs = list(bound.args), dict(bound.kwargs)
             for index, value in enumerate(args):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from taint.carriers.values import apply_labels, collected
 from taint.errors import ConfigurationError
 from taint.flows.calls import Around, Bound, Parameters, around_calls, function_name
+from taint.flows.declared import SOURCES, declare
 from taint.purposes import purpose_keys
 
 __all__ = ["source"]
@@ -43,9 +44,11 @@ def source(
 
     def decorate(function: F) -> F:
         source_name = name or function_name(function)
+        declare(SOURCES, source_name, function)
         _check_parameters(function, (*arguments, *((subject,) if subject else ())), source_name)
 
         def labelled(value: Any, bound: Bound) -> Any:
+            SOURCES.reached.add(source_name)
             who = None if subject is None else bound.get(subject)
             return apply_labels(value, collected(purposes, category=category, subject=who, source=source_name))
 
