@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+
+import taint
+from taint.testing.reports import parse_report
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["pytester"]
@@ -67,12 +71,12 @@ class Suite:
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """An empty suite beside a small application."""
-    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
     return Suite(pytester)
 
 
 def test_swallowed_violation_fails_its_test(suite: Suite) -> None:
-    """The application swallows the error; its test fails all the same, and says path, source, sink, evidence and line."""
+    """The application swallows the error; its test fails all the same, with path, source, sink, evidence and line."""
     suite.write("def test_leak(): swallow()\ndef test_twin(): swallow(value=newsletter)\n")
     result = suite.run()
     result.assert_outcomes(failed=1, passed=1)
@@ -113,65 +117,61 @@ def test_error_that_is_not_swallowed_keeps_its_traceback(suite: Suite) -> None:
     suite.write("def test_leak():\n    phone = enrol()\n    upload(phone)\n")
     result = suite.run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["E * PurposeViolationError: sink 'ads.upload'*", "test_it.py:5: PurposeViolationError"]
-    )
+    result.stdout.fnmatch_lines(["E *PurposeViolationError: sink 'ads.upload'*", "test_it.py:5: PurposeViolationError"])
     result.stdout.fnmatch_lines(["* Captured taint call *", "*evidence  label"])
     result.stdout.no_fnmatch_line("*carry_out*")
 
 
-@pytest.mark.parametrize(
-    ("test", "outcome"),
-    [
-        ("@pytest.mark.taint(allow=['ads.upload'])\ndef test_it(): swallow()", "passed"),
-        ("@pytest.mark.taint(allow=['shop.enrol -> ads.*'])\ndef test_it(): swallow()", "passed"),
-        ("@pytest.mark.taint(allow=['shop.other -> ads.*'])\ndef test_it(): swallow()", "failed"),
-        ("@pytest.mark.taint(allow=['ads'])\ndef test_it(): swallow()", "failed"),
-        ("@pytest.mark.taint(mode='off')\ndef test_it(): swallow()", "passed"),
-        ("@pytest.mark.taint(mode='report')\ndef test_it(): upload(enrol())", "failed"),
-        ("@pytest.mark.xfail(strict=True)\ndef test_it(): swallow()", "xfailed"),
-        (
-            "from taint.testing import expect_violation\ndef test_it():\n"
-            "    with expect_violation(sink='ads.*', source='shop.enrol'): swallow()",
-            "passed",
+EXPECT = "from taint.testing import expect_violation\n"
+ANYIO = "@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n@pytest.mark.anyio\n"
+OUTCOMES = {
+    "allowed_sink": ("PASSED", "@pytest.mark.taint(allow=['ads.upload'])\ndef test_it(): swallow()"),
+    "allowed_pair": ("PASSED", "@pytest.mark.taint(allow=['shop.enrol -> ads.*'])\ndef test_it(): swallow()"),
+    "other_pair": ("FAILED", "@pytest.mark.taint(allow=['shop.other -> ads.*'])\ndef test_it(): swallow()"),
+    "part_of_a_name": ("FAILED", "@pytest.mark.taint(allow=['ads'])\ndef test_it(): swallow()"),
+    "off": ("PASSED", "@pytest.mark.taint(mode='off')\ndef test_it(): swallow()"),
+    "report": ("FAILED", "@pytest.mark.taint(mode='report')\ndef test_it(): upload(enrol())"),
+    "xfail": ("XFAIL", "@pytest.mark.xfail(strict=True)\ndef test_it(): swallow()"),
+    "skip": ("SKIPPED", "def test_it(): pytest.skip('not here')"),
+    "expected": ("PASSED", EXPECT + "def test_it():\n    with expect_violation(sink='ads.*'): swallow()"),
+    "expected_error": ("PASSED", EXPECT + "def test_it():\n    with expect_violation(sink='ads.*'): upload(enrol())"),
+    "another_than_expected": (
+        *("FAILED", EXPECT + "def test_it():\n    with expect_violation(sink='ads.*'): swallow(); swallow(export)"),
+    ),
+    "unittest": (*("FAILED", "import unittest\nclass TestIt(unittest.TestCase):\n    def test_it(self): swallow()"),),
+    "unittest_twin": (
+        *(
+            "PASSED",
+            "import unittest\nclass TestIt(unittest.TestCase):\n    def test_it(self): swallow(value=newsletter)",
         ),
-        (
-            "from taint.testing import expect_violation\ndef test_it():\n"
-            "    with expect_violation(sink='ads.*'): upload(enrol())",
-            "passed",
-        ),
-        (
-            "from taint.testing import expect_violation\ndef test_it():\n"
-            "    with expect_violation(sink='ads.*'): swallow(); swallow(export)",
-            "failed",
-        ),
-        (
-            "import unittest\nclass TestIt(unittest.TestCase):\n    def setUp(self): pass\n"
-            "    def test_it(self): swallow()",
-            "failed",
-        ),
-        (
-            "import unittest\nclass TestIt(unittest.IsolatedAsyncioTestCase):\n    async def test_it(self): swallow()",
-            "failed",
-        ),
-        ("@pytest.fixture\ndef leaky(): swallow()\ndef test_it(leaky): pass", "failed"),
-        ("import threading\ndef test_it():\n    t = threading.Thread(target=swallow); t.start(); t.join()", "failed"),
-        (
-            "@pytest.mark.anyio\nasync def test_it(): swallow()\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'",
-            "failed",
-        ),
-        (
-            "@pytest.mark.anyio\nasync def test_it(): swallow(value=newsletter)\n"
-            "@pytest.fixture\ndef anyio_backend(): return 'asyncio'",
-            "passed",
-        ),
-        ("def test_it(taint_record):\n    swallow(value=newsletter); assert len(taint_record.flows) == 1", "passed"),
-    ],
-)
-def test_outcomes(suite: Suite, test: str, outcome: str) -> None:
-    """Each way to run, allow or expect has the outcome that its test says."""
-    suite.write(test + "\n")
-    suite.run().assert_outcomes(**{outcome: 1})
+    ),
+    "async_unittest": (
+        "FAILED",
+        "import unittest\nclass TestIt(unittest.IsolatedAsyncioTestCase):\n    async def test_it(self): swallow()",
+    ),
+    "fixture": ("FAILED", "@pytest.fixture\ndef leaky(): swallow()\ndef test_it(leaky): pass"),
+    "thread": (
+        *("FAILED", "import threading\ndef test_it():\n    t = threading.Thread(target=swallow); t.start(); t.join()"),
+    ),
+    "anyio": ("FAILED", ANYIO + "async def test_it(): swallow()"),
+    "anyio_twin": ("PASSED", ANYIO + "async def test_it(): swallow(value=newsletter)"),
+    "record": ("PASSED", "def test_it(taint_record): swallow(value=newsletter); assert len(taint_record.flows) == 1"),
+    "teardown": ("PASSED, ERROR", "@pytest.fixture\ndef leaky():\n    yield\n    swallow()\ndef test_it(leaky): pass"),
+    "after_teardown": ("PASSED", "def test_it(): pass"),
+}
+
+
+def test_outcomes(suite: Suite) -> None:
+    """Each way to run, allow or expect has the outcome that stands beside it."""
+    for name, (_, test) in OUTCOMES.items():
+        suite.write(test + "\n", f"test_{name}")
+    result = suite.run("-rA", "-W", "ignore", *(f"test_{name}.py" for name in OUTCOMES))
+    seen = re.findall(r"^(\w+) .*?test_(\w+)\.py", result.stdout.str().partition("test summary info")[2], re.MULTILINE)
+    found: dict[str, str] = {}
+    for outcome, name in seen:
+        found[name] = f"{found[name]}, {outcome}" if name in found else outcome
+    assert found == {name: outcome for name, (outcome, _) in OUTCOMES.items()}
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_it*"])
 
 
 def test_pytest_asyncio(suite: Suite) -> None:
@@ -184,17 +184,7 @@ def test_pytest_asyncio(suite: Suite) -> None:
         "@pytest.mark.asyncio\nasync def test_twin(): await asyncio.create_task(inner(newsletter))\n"
         "async def inner(value): swallow(value=value)\n"
     )
-    suite.run("-p", "pytest_asyncio").assert_outcomes(failed=1, passed=1)
-
-
-def test_teardown_is_watched(suite: Suite) -> None:
-    """What happens after the test's body is an error at its teardown."""
-    suite.write(
-        "@pytest.fixture\ndef leaky():\n    yield\n    swallow()\ndef test_it(leaky): pass\ndef test_next(): pass\n"
-    )
-    result = suite.run()
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_it*"])
+    suite.run().assert_outcomes(failed=1, passed=1)
 
 
 def test_ini_options_have_the_same_names(suite: Suite) -> None:
@@ -210,22 +200,39 @@ def test_ini_options_have_the_same_names(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "marker", "message"),
+    ("arguments", "message"),
     [
-        (["--taint-mode=blok"], "", "*--taint-mode is not a mode: 'blok'*Did you mean 'block'?*"),
-        (["--taint-report=pdf"], "", "*no such report: 'pdf'*'sarif'*"),
-        (["--taint-cov-fail-under=lots"], "", "*--taint-cov-fail-under is not a percentage: 'lots'*"),
-        (["--taint-baseline-update"], "", "*has no file to write*"),
-        (["--taint-baseline=test_it.py"], "", "*not a baseline*test_it.py*"),
-        ([], "@pytest.mark.taint(alow=[])", "*@pytest.mark.taint has 'alow'. It takes allow=*"),
-        ([], "@pytest.mark.taint(allow='ads')", "*a text for a list*"),
-        ([], "@pytest.mark.taint(mode='blok')", "*mode of @pytest.mark.taint is not a mode: 'blok'*"),
+        (["--taint-mode=blok"], "*--taint-mode is not a mode: 'blok'*Did you mean 'block'?*"),
+        (["--taint-baseline=test_it.py", "--taint-report=pdf"], "*not a baseline*test_it.py*"),
     ],
 )
-def test_bad_options_are_refused(suite: Suite, arguments: list[str], marker: str, message: str) -> None:
+def test_bad_options_are_refused(suite: Suite, arguments: list[str], message: str) -> None:
     """What cannot mean anything ends the run before any test, with what is allowed."""
-    suite.write(f"{marker}\ndef test_it(): pass\n")
+    suite.write("def test_it(): pass\n")
     result = suite.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize("report", ["pdf", "", "JSON:leaks.json"])
+def test_bad_reports_are_refused(report: str, tmp_path: Path) -> None:
+    """A report of a kind that is none is refused with the kinds that are."""
+    with pytest.raises(taint.ConfigurationError, match=r"The kinds are 'html', 'json', 'sarif', 'junit'\."):
+        parse_report(report, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("alow=[]", "*@pytest.mark.taint has 'alow'. It takes allow=*"),
+        ("allow='ads'", "*a text for a list*"),
+        ("mode='blok'", "*mode of @pytest.mark.taint is not a mode: 'blok'*"),
+    ],
+)
+def test_bad_markers_are_refused(suite: Suite, marker: str, message: str) -> None:
+    """A marker that cannot mean anything ends the run before any test, and names the test."""
+    suite.write(f"@pytest.mark.taint({marker})\ndef test_it(): pass\n")
+    result = suite.run()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
 
@@ -235,12 +242,12 @@ def test_isolation_in_any_order(suite: Suite) -> None:
     tests = [
         "@pytest.mark.taint(mode='report')\ndef test_{n}_leak(): swallow()\n",
         "def test_{n}_zone(): taint.zone('advertising').__enter__()\n",
-        "def test_{n}_block():\n    assert taint.modes.current_mode() == 'block'\n    assert taint.flows.current_zone() is None\n",
+        "def test_{n}_block(): assert (taint.modes.current_mode(), taint.flows.current_zone()) == ('block', None)\n",
         "def test_{n}_compare(): assert enrol() == '+14155550100'\n",
     ]
     suite.write("".join(test.format(n=number) for number in range(6) for test in tests))
     shuffle = "import random\ndef pytest_collection_modifyitems(items): random.Random({seed}).shuffle(items)\n"
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         (suite.path / "conftest.py").write_text(shuffle.format(seed=seed))
         result = suite.run("-q")
         result.assert_outcomes(failed=6, passed=18)
@@ -270,7 +277,6 @@ def test_baseline(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["1 violation in 1 test, 1 known", "  known: shop.enrol -> ads.upload*"])
     suite.write("def test_old(): swallow(value=newsletter)\n")
     result = suite.run(baseline)
-    result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["  known, not seen in this run: shop.enrol -> ads.upload*"])
 
 
@@ -284,7 +290,7 @@ def test_coverage_can_fail_the_run(suite: Suite, percent: str, code: int) -> Non
     result.stdout.fnmatch_lines(
         [
             "flow coverage: 3 of 4 sources and sinks reached (75 %)",
-            "  never reached: source shop.enrol (*app.py:4)",
+            "  never reached: source shop.enrol (*app.py:3)",
             "  shop.newsletter -> ads.upload: allowed",
         ]
     )
@@ -306,46 +312,50 @@ def test_reports(suite: Suite) -> None:
         False,
     )
     (run,) = json.loads(texts[".sarif"])["runs"]
-    assert [result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]] == [
-        "app.py"
-    ] * 2
-    assert run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] == one["line"]
-    (cases,) = ET.fromstring(texts[".xml"])
+    places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
+    assert [place["artifactLocation"]["uri"] for place in places] == ["app.py"] * 2
+    assert [place["region"]["startLine"] for place in places] == [one["line"]] * 2
+    (cases,) = ET.fromstring(texts[".xml"])  # noqa: S314  # It was written a moment ago.
     assert (cases.get("tests"), cases.get("failures"), len(cases)) == ("2", "2", 2)
 
 
-@pytest.mark.parametrize(
-    ("leave", "outlet"),
-    [
-        ("(tmp_path / 'x').write_text('tel ' + plain)", "a copy of 'phone' through file *"),
-        ("(tmp_path / 'x').write_text(hashlib.sha256(plain.encode()).hexdigest())", "a sha256 digest of 'phone' *"),
-        ("subprocess.run(['true', plain])", "a copy of 'phone' through the arguments or environment of a process"),
-        ("subprocess.run(['true'], env={'TEL': plain})", "a copy of 'phone' through the arguments *"),
-        ("upload([{'phone': plain}])", "a copy of 'phone' through sink ads.upload, argument rows"),
-        ("socket.socketpair()[0].sendall(plain.encode())", "a copy of 'phone' through socket *"),
-        ("send(plain.encode()[:5], plain.encode()[5:])", "a copy of 'phone' through socket *"),
-        ("sqlite3.connect(tmp_path / 'db').execute('create table t as select ? as phone', (plain,)).connection.commit()",
-         "a copy of 'phone' through file *"),
-        ("pass", None),
-        ("(tmp_path / 'x').write_text('+12025550100')", None),
-        ("canaries.allow('file *'); (tmp_path / 'x').write_text(plain)", None),
-        ("export(plain)", None),
-    ],
-)  # fmt: skip
-def test_canaries(suite: Suite, leave: str, outlet: str | None) -> None:
-    """An unlabelled copy or digest that leaves by file, process, socket, store or sink is found at the end of the test."""
+CANARIES: dict[str, tuple[str, str | None]] = {
+    "file": ("(tmp_path / 'x').write_text('tel ' + plain)", "a copy of 'phone' through file *"),
+    "digest": (
+        *("(tmp_path / 'x').write_text(hashlib.sha256(plain.encode()).hexdigest())", "a sha256 digest of 'phone' *"),
+    ),
+    "arguments": ("subprocess.run(['true', plain])", "a copy of 'phone' through the arguments or environment *"),
+    "environment": ("subprocess.run(['true'], env={'TEL': plain})", "a copy of 'phone' through the arguments *"),
+    "sink": ("upload([{'phone': plain}])", "a copy of 'phone' through sink ads.upload, argument rows"),
+    "socket": ("send(plain.encode())", "a copy of 'phone' through socket *"),
+    "two_pieces": ("send(plain.encode()[:5], plain.encode()[5:])", "a copy of 'phone' through socket *"),
+    "store": ("store(tmp_path / 'db', plain)", "a copy of 'phone' through file *"),
+    "nothing": ("pass", None),
+    "another_value": ("(tmp_path / 'x').write_text('+12025550100')", None),
+    "allowed_outlet": ("canaries.allow('file *'); (tmp_path / 'x').write_text(plain)", None),
+    "sink_of_its_purpose": ("export(plain)", None),
+}
+
+
+def test_canaries(suite: Suite) -> None:
+    """An unlabelled copy or digest that leaves is found at the end of the test; what may leave is not."""
     suite.write(
         "import hashlib, socket, sqlite3, subprocess\n"
         "def send(*pieces):\n    one, other = socket.socketpair()\n    [one.send(piece) for piece in pieces]\n"
-        "def test_it(canaries, tmp_path):\n"
-        "    phone = canaries.phone(purpose='crm')\n    plain = taint.plain(phone)\n"
-        f"    {leave}\n"
+        "def store(path, text):\n"
+        "    db = sqlite3.connect(path)\n    db.execute('create table t as select ? as c', (text,))\n    db.commit()\n"
+        + "".join(
+            f"def test_{name}(canaries, tmp_path):\n"
+            f"    phone = canaries.phone(purpose='crm')\n    plain = taint.plain(phone)\n    {leave}\n"
+            for name, (leave, _) in CANARIES.items()
+        )
     )
     result = suite.run("-W", "ignore::ResourceWarning", taint=False)
-    result.assert_outcomes(passed=1, errors=int(outlet is not None))
-    if outlet is not None:
-        result.stdout.fnmatch_lines([f"E *{outlet}"])
-        result.stdout.no_fnmatch_line("*55501*")
+    wrong = {name: outlet for name, (_, outlet) in CANARIES.items() if outlet is not None}
+    result.assert_outcomes(passed=len(CANARIES), errors=len(wrong))
+    for name, outlet in wrong.items():
+        result.stdout.fnmatch_lines([f"*ERROR at teardown of test_{name} *", f"E *{outlet}"])
+    result.stdout.no_fnmatch_line("*55501*")
 
 
 def test_canaries_leave_sockets_as_they_were(suite: Suite) -> None:
