@@ -7,9 +7,11 @@ going to show is never somebody's data.
 from __future__ import annotations
 
 import logging
+import os
 import threading
+from collections.abc import Callable
 
-__all__ = ["HIDDEN", "report_internal_error", "shown"]
+__all__ = ["HIDDEN", "after_fork", "report_internal_error", "shown"]
 
 HIDDEN = "(labelled text)"
 """What stands for a name that is itself labelled data."""
@@ -61,3 +63,9 @@ def shown(text: object) -> str:
     if hasattr(text, "_coverage") or not isinstance(text, str):
         return HIDDEN
     return str.__str__(text)
+
+
+def after_fork(begin_again: Callable[[], object]) -> None:
+    """Have something begun again in every forked process; nothing where processes cannot fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=begin_again)

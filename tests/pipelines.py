@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, Metric, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -42,16 +42,20 @@ class Pipeline:
         telemetry.flush()
         return list(self._logs.get_finished_logs())
 
-    def metric(self, name: str) -> dict[tuple[tuple[str, Any], ...], Any]:
-        """Give a metric's points by their attributes."""
+    def metrics(self) -> list[Metric]:
+        """Give all metrics."""
         data = self._reader.get_metrics_data()
-        points: list[NumberDataPoint | HistogramDataPoint | Any] = [
-            point
+        return [
+            metric
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
+        ]
+
+    def metric(self, name: str) -> dict[tuple[tuple[str, Any], ...], Any]:
+        """Give a metric's points by their attributes."""
+        points: list[NumberDataPoint | HistogramDataPoint | Any] = [
+            point for metric in self.metrics() if metric.name == name for point in metric.data.data_points
         ]
         return {tuple(sorted((point.attributes or {}).items())): getattr(point, "value", point) for point in points}
 

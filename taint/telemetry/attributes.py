@@ -1,8 +1,8 @@
 """Names of what is emitted, and what a flow is in these names.
 
 Where OpenTelemetry's conventions have a name it is used (`code.*`, `error.type`, `security_rule.*`);
-they have none for purposes or data categories, so that those stand under `taint.`. The registry
-`semconv.yaml` beside this file describes every name; a test holds the two together.
+they have none for purposes or data categories, so that those stand under `taint.`. The registry in
+docs/semconv describes every name; a test holds the two together.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from opentelemetry.trace import NonRecordingSpan, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from taint.errors import ConfigurationError
-from taint.guard import report_internal_error, shown
+from taint.guard import after_fork, report_internal_error, shown
 from taint.labels import Trace
 from taint.modes import Mode
 from taint.policy import Flow
@@ -251,4 +251,4 @@ def reset() -> None:
 
 _repeats = Repeats()
 _outlet = Outlet(_tell_repeats, _interval(os.environ.get("TAINT_REPEAT_SECONDS", str(DEFAULT_INTERVAL_SECONDS))))
-os.register_at_fork(after_in_child=reset)
+after_fork(reset)

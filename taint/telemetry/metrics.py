@@ -8,14 +8,13 @@ right.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
-from taint.guard import shown
+from taint.guard import after_fork, shown
 from taint.policy import Flow, Outcome
 from taint.telemetry import attributes as names
 from taint.telemetry.providers import SCHEMA_URL, SCOPE
@@ -184,4 +183,4 @@ def use_meter_provider(provider: MeterProvider | None = None) -> None:
 
 
 use_meter_provider()
-os.register_at_fork(after_in_child=reset_counts)
+after_fork(reset_counts)

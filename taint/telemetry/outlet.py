@@ -8,13 +8,12 @@ What is handed over while too much is waiting is dropped, and counted.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from taint.guard import report_internal_error
+from taint.guard import after_fork, report_internal_error
 from taint.telemetry.metrics import count_dropped
 
 __all__ = ["MAX_WAITING", "WAIT_SECONDS", "Outlet"]
@@ -41,7 +40,7 @@ class Outlet:
         self._at_end = at_end
         self.interval_seconds = interval_seconds
         self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        after_fork(self._begin)
 
     def _begin(self) -> None:
         self._jobs: SimpleQueue[tuple[Job, threading.Lock]] = SimpleQueue()

@@ -25,7 +25,7 @@ __all__ = ["SCHEMA_URL", "SCOPE", "emit_log", "has_logger_provider", "tracer", "
 SCOPE = "taint"
 """Name of the instrumentation scope."""
 SCHEMA_URL = f"https://purpose-taint.example/schemas/{__version__}"
-"""Names the registry `semconv.yaml`; an identifier, nothing is fetched from it."""
+"""Names the registry in docs/semconv; an identifier, nothing is fetched from it."""
 
 _API = "opentelemetry._logs"
 _tracer: Tracer = trace.get_tracer(SCOPE, __version__, schema_url=SCHEMA_URL)
