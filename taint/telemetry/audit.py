@@ -9,7 +9,7 @@ Lines are written with one system call under a lock that the system drops with i
 that is killed leaves at most its last line torn, the next writer ends that line and goes on, and the
 verification counts it. Files are rotated by size: `audit.jsonl.1` is the oldest.
 
-    {"v": 1, "seq": 1, "time": "2026-11-23T19:00:00.000000Z", "pid": 7, "kind": "flow", ..., "prev": "...", "hash": "..."}
+    {"v": 1, "seq": 1, "time": "2026-11-23T19:00:00.000000Z", "pid": 7, "kind": "flow", ..., "prev": "", "hash": ""}
 """
 
 from __future__ import annotations
