@@ -165,8 +165,8 @@ def test_drawn_purposes_can_be_chosen(data: st.DataObject) -> None:
 
 
 PROGRAM = """
+import taint.testing.strategies  # First, so that Hypothesis comes for them while they import it.
 from hypothesis import find, strategies as st
-import taint
 assert isinstance(find(st.from_type(taint.TaintedStr), bool), taint.TaintedStr)
 assert isinstance(find(st.from_type(taint.Labels), bool), taint.Labels)
 """
@@ -177,7 +177,7 @@ def test_entry_point_registers_the_strategies(tmp_path: Path) -> None:
     folder = tmp_path / "own-1.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1\n")
-    (folder / "entry_points.txt").write_text("[hypothesis]\ntaint = taint.testing.strategies:register\n")
+    (folder / "entry_points.txt").write_text("[hypothesis]\ntaint = taint.testing.registration:register\n")
     path = os.pathsep.join([str(tmp_path), str(CHECKOUT)])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

@@ -11,11 +11,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from taint.carriers import TaintedBytes, TaintedStr
 from taint.carriers.values import apply_labels
 from taint.labels import Label, Labels
 
-__all__ = ["label_sets", "labelled_bytes", "labelled_containers", "labelled_text", "labels", "purposes", "register"]
+__all__ = ["label_sets", "labelled_bytes", "labelled_containers", "labelled_text", "labels", "purposes"]
 
 PURPOSES = (
     "security",
@@ -98,11 +97,3 @@ def labelled_containers(
         )
 
     return around(st.recursive(inside, around, max_leaves=max_leaves))
-
-
-def register() -> None:
-    """Tell Hypothesis what to draw for the library's types; it calls this when it is imported."""
-    st.register_type_strategy(Label, labels())
-    st.register_type_strategy(Labels, label_sets())
-    st.register_type_strategy(TaintedStr, labelled_text())
-    st.register_type_strategy(TaintedBytes, labelled_bytes())
