@@ -145,8 +145,11 @@ def test_threads_lose_nothing(tmp_path: Path) -> None:
 
 
 WRITER = """
-import os, sys
+import os, sys, time
 from taint.telemetry.audit import AuditFile
+open(sys.argv[1] + "-ready-" + sys.argv[3], "w").close()
+while not os.path.exists(sys.argv[1] + "-go"):
+    time.sleep(0.001)
 audit = AuditFile(sys.argv[1], max_bytes=20_000)
 for number in range(int(sys.argv[2])):
     audit.write({"kind": "flow", "writer": sys.argv[3], "number": number, "more": "x" * 200})
@@ -165,7 +168,11 @@ def start(path: Path, count: int, name: str) -> subprocess.Popen[bytes]:
 def test_processes_and_forks_write_one_chain(tmp_path: Path) -> None:
     """Two processes, one of which forks, write one trail with rotation; every line is there, in its writer's order."""
     path = tmp_path / "audit.jsonl"
-    processes = [start(path, 100, name) for name in ("one", "fork")]
+    processes = [start(path, 300, name) for name in ("one", "fork")]
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and len(list(tmp_path.glob("*-ready-*"))) < 2:
+        time.sleep(0.005)
+    (tmp_path / "audit.jsonl-go").touch()  # Both begin in the same moment.
     for process in processes:
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, b"")
@@ -174,12 +181,13 @@ def test_processes_and_forks_write_one_chain(tmp_path: Path) -> None:
     by_writer: dict[object, list[object]] = {}
     for one in records(path):
         by_writer.setdefault(one["pid"], []).append(one["number"])
-    assert sorted(by_writer.values(), key=len) == [list(range(6, 100)), list(range(100)), list(range(100))]
+    assert sorted(by_writer.values(), key=len) == [list(range(6, 300)), list(range(300)), list(range(300))]
 
 
 def test_killed_writers_tear_at_most_the_last_line(tmp_path: Path) -> None:
     """Writers are killed in the middle of their work; the trail stays intact, and the next writer goes on."""
     path = tmp_path / "audit.jsonl"
+    (tmp_path / "audit.jsonl-go").touch()
     for name in ("one", "two", "three"):
         process = start(path, 1_000_000, name)
         before = sum(one.stat().st_size for one in segments(path))
