@@ -34,8 +34,8 @@ from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact, labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
-from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.follow import is_plain
+from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import Detached, detached, label_loaded, labelled_document
 from taint.propagation.patches import Patch
 

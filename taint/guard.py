@@ -1,11 +1,21 @@
-"""What is done when the library itself fails: it says so once, and never stops the program it watches."""
+"""What keeps the library from doing harm.
+
+When it fails itself it says so once, and never stops the program it watches; and a name that it is
+going to show is never somebody's data.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+from collections.abc import Callable
 
-__all__ = ["report_internal_error"]
+__all__ = ["HIDDEN", "after_fork", "report_internal_error", "shown"]
+
+HIDDEN = "(labelled text)"
+"""What stands for a name that is itself labelled data."""
+
 
 _logger = logging.getLogger("taint")
 _reported: set[tuple[str, str, int]] = set()
@@ -38,3 +48,24 @@ def report_internal_error(doing: str, error: BaseException) -> None:
         file,
         line,
     )
+
+
+def shown(text: object) -> str:
+    """Give a name as an exact `str` that may be shown and leave the process.
+
+    OpenTelemetry's SDK keeps a subclass of `str` as it is, alive and with its labels; and a name that
+    was built from personal data would carry that data out.
+
+    Labels: a text that has any is not shown.
+    """
+    if type(text) is str:
+        return text
+    if hasattr(text, "_coverage") or not isinstance(text, str):
+        return HIDDEN
+    return str.__str__(text)
+
+
+def after_fork(begin_again: Callable[[], object]) -> None:
+    """Have something begun again in every forked process; nothing where processes cannot fork."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=begin_again)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Self
 
@@ -79,7 +79,7 @@ class Label:
         purposes: Keys of the purposes that the value was collected for.
         category: What kind of personal data it is, a fideslang data category key.
         source: Where it entered: the function, field or column, as a dotted name.
-        subject: An opaque key of the person; never sent to telemetry.
+        subject: An opaque key of the person; never sent to telemetry, nor shown in a `repr`.
         consent: An identifier of the consent receipt.
         trace: The span in which it was collected.
         grants: The declassifications of the value since then.
@@ -88,7 +88,7 @@ class Label:
     purposes: frozenset[str]
     category: str | None = None
     source: str | None = None
-    subject: str | None = None
+    subject: str | None = field(default=None, repr=False)
     consent: str | None = None
     trace: Trace | None = None
     grants: frozenset[Grant] = frozenset()

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import taint
-from taint import modes
+from taint import modes, telemetry
 from taint.modes import Mode, set_mode
 from taint.policy import current_consent_store, current_policy, set_consent_store, set_policy
 
@@ -31,6 +31,7 @@ def _isolation() -> Iterator[None]:
     """Each test starts in mode `block` with nothing wrapped, and leaves it so."""
     modes._is_explicit = False
     before, policy, store = set_mode(Mode.BLOCK), current_policy(), current_consent_store()
+    telemetry.reset()
     yield
     taint.uninstall()
     set_policy(policy)

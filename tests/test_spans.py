@@ -11,8 +11,8 @@ from opentelemetry.trace import StatusCode
 
 import taint
 from taint import guard
-from taint.flows import outcome
 from taint.labels import Trace
+from taint.telemetry import metrics
 from taint.testing import record
 from tests.conftest import Spans
 
@@ -130,10 +130,10 @@ def test_failing_telemetry_neither_stops_nor_lets_through(
 ) -> None:
     """When emitting fails, the program goes on in report mode, the sink stays shut in block mode, once said."""
 
-    def fail(flow: object) -> None:
+    def fail(flow: object, *, suppressed: bool) -> None:
         raise RuntimeError(PHONE)
 
-    monkeypatch.setattr(outcome, "emit_violation", fail)
+    monkeypatch.setattr(metrics, "count_flow", fail)
     monkeypatch.setattr(guard, "_reported", set())
     with caplog.at_level(logging.ERROR, "taint"), record(mode="report") as seen:
         upload(_security())

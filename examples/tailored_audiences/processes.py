@@ -85,4 +85,5 @@ def _command(module: str) -> list[str]:
 def _environment(mode: str) -> Mapping[str, str]:
     # The example sets up tracing and the library itself: settings of the user's own shell would change what it shows.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TAINT_"))}
-    return inherited | {"TAINT_MODE": mode}
+    # 0: each person's refusal is a span of its own here, where a service would want repeats told as one.
+    return inherited | {"TAINT_MODE": mode, "TAINT_REPEAT_SECONDS": "0"}

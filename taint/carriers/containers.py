@@ -9,6 +9,7 @@ once; depth is bounded by memory only, since nothing here recurses into a value 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -31,8 +32,8 @@ _ATOMIC = frozenset(
 )
 
 
-_SHORTEST_HEX_DIGEST = 32
-"""Characters of an MD5 digest."""
+_DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
+"""Half of them begin with a letter, and are identifiers."""
 
 
 def is_atomic(value: object) -> bool:
@@ -41,15 +42,15 @@ def is_atomic(value: object) -> bool:
 
 
 def _key_step(key: object) -> str:
-    """Show a key only where it is a plain name: any other key may itself be personal data."""
-    if type(key) is str and key.isidentifier() and len(key) <= _LONGEST_NAME:
+    """Show a key only where it is a plain name: any other key may itself be personal data, or a digest of it."""
+    if type(key) is str and _is_name(key):
         return f".{key}"
     return "[*]"
 
 
 def _is_name(key: str) -> bool:
     """Tell whether a key names a field; a digest may be an identifier by chance."""
-    return len(key) < _SHORTEST_HEX_DIGEST and key.isidentifier()
+    return key.isidentifier() and len(key) <= _LONGEST_NAME and not _DIGEST.fullmatch(key)
 
 
 def _field_names(kind: type) -> Iterable[str] | None:

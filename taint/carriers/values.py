@@ -17,6 +17,7 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
 from taint.errors import ConfigurationError
+from taint.guard import shown
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
 from taint.modes import Mode, current_mode
 from taint.purposes import category_key, purpose_keys
@@ -73,6 +74,8 @@ def collected(
         except ValueError as error:
             msg = f"trace is {error}"
             raise ConfigurationError(msg) from None
+    if source is not None:
+        source = shown(source)
     if subject is not None:
         subject = str.__str__(str(subject))
     if purpose is None:

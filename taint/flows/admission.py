@@ -5,20 +5,22 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, TypeVar
 
 from taint.carriers.containers import is_atomic
 from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.text import TaintedStr
 from taint.carriers.values import carriers_in
-from taint.evidence import Evidence
+from taint.evidence import Evidence, current_known_values
 from taint.flows.finding import flows_at
-from taint.flows.outcome import carry_out, is_heard
+from taint.flows.outcome import carry_out, is_heard, is_watched, worst_of
 from taint.flows.redaction import can_redact, redacted
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.modes import Mode
 from taint.policy import Flow, Outcome, current_decider
+from taint.telemetry import count_check
 
 __all__ = ["LAZY", "admitted", "admitted_all", "are_clear"]
 
@@ -60,9 +62,9 @@ def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
     """
     if is_heard():
         return False
-    decider = current_decider()
-    if decider.sink_settings(sink).unlabelled != "allow":
+    if _looks_at_plain(sink):
         return False
+    decider = current_decider()
     for value in values:
         if type(value) is TaintedStr:
             labels = value._coverage  # noqa: SLF001  # The carrier's own; asking for its ranges costs ten times this.
@@ -73,14 +75,24 @@ def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
     return True
 
 
+def _looks_at_plain(sink: str) -> bool:
+    """Tell whether values without labels are looked at too: labels are asked for, or copies are looked for."""
+    if current_known_values() is not None or is_watched():
+        return True
+    return current_decider().sink_settings(sink).unlabelled != "allow"
+
+
 def admitted_all(values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None) -> Sequence[Any]:
     """Check several values at a sink as one; as `admitted`."""
+    __tracebackhide__ = True  # As in `carry_out`.
+    begun = perf_counter()
     flows: list[Flow] = []
-    asks_for_labels = current_decider().sink_settings(sink).unlabelled != "allow"
+    looks_at_plain = _looks_at_plain(sink)
     keep_allowed = is_heard()
     for root, value in values:
-        if asks_for_labels or not is_atomic(value):
+        if looks_at_plain or not is_atomic(value):
             flows += flows_at(value, root, sink=sink, purpose=purpose, mode=mode, keep_allowed=keep_allowed)
+    count_check(sink, purpose, worst_of(flows), perf_counter() - begun)
     if not flows:
         return [value for _, value in values]
     results = [value for _, value in values]

@@ -117,6 +117,7 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
     run = _runner(inner)
 
     def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        __tracebackhide__ = True  # As in `carry_out`.
         if current_mode() is Mode.OFF:
             return wrapped(*args, **kwargs)
         is_method = instance is not None and not isinstance(function, staticmethod)
@@ -137,6 +138,7 @@ def _runner(function: Callable[..., Any]) -> Callable[[Any, Bound, Around], Any]
 
 
 def _run(wrapped: Any, bound: Bound, around: Around) -> Any:
+    __tracebackhide__ = True  # As in `carry_out`.
     if around.before is not None:
         around.before(bound)
     with around.stretch():
@@ -145,6 +147,7 @@ def _run(wrapped: Any, bound: Bound, around: Around) -> Any:
 
 
 async def _run_coroutine(wrapped: Any, bound: Bound, around: Around) -> Any:
+    __tracebackhide__ = True  # As in `carry_out`.
     if around.before is not None:
         around.before(bound)
     with around.stretch():

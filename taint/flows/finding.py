@@ -119,9 +119,7 @@ def _flows_of_known(
     flows: list[Flow] = []
     for evidence in (Evidence.CONTENT, Evidence.DIGEST):
         found = [(match.way, _deciding(match, purpose, sink)) for match in matches if match.evidence is evidence]
-        flows += flows_of(
-            found, sink=sink, purpose=purpose, mode=mode, evidence=evidence, keep_allowed=keep_allowed
-        )
+        flows += flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=evidence, keep_allowed=keep_allowed)
     return flows
 
 

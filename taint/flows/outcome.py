@@ -16,6 +16,7 @@ __all__ = [
     "call_site",
     "carry_out",
     "is_heard",
+    "is_watched",
     "listen",
     "show",
     "unlisten",
@@ -48,6 +49,11 @@ def unlisten(listener: Listener) -> None:
 def is_heard() -> bool:
     """Tell whether anybody listens to flows that are allowed."""
     return bool(_listeners)
+
+
+def is_watched() -> bool:
+    """Tell whether anybody watches the values that are checked."""
+    return bool(_watchers)
 
 
 def watch(watcher: Watcher) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import Any, TypeVar
 
 from taint.flows.admission import LAZY, admitted, admitted_all, are_clear
 from taint.flows.calls import Around, Bound, around_calls, function_name
+from taint.flows.declared import SINKS, declare
 from taint.flows.finding import flows_at
-from taint.flows.outcome import carry_out
+from taint.flows.outcome import carry_out, worst_of
 from taint.flows.zones import zone
+from taint.guard import shown
 from taint.modes import Mode, current_mode
 from taint.policy import Outcome, Verdict
 from taint.purposes import purpose_key
+from taint.telemetry import count_check
 
 __all__ = ["check", "sink"]
 
@@ -42,6 +46,7 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
 
     def decorate(function: F) -> F:
         sink_name = name or function_name(function)
+        declare(SINKS, sink_name, function)
         body = zone(key, name=sink_name, mode=own_mode)
 
         def checked_items(items: Any, root: str) -> Iterator[Any]:
@@ -49,7 +54,11 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
                 yield admitted(item, f"{root}[{index}]", sink=sink_name, purpose=key, mode=own_mode)
 
         def check_arguments(bound: Bound) -> None:
+            __tracebackhide__ = True  # As in `carry_out`.
+            begun = perf_counter()
+            SINKS.reached.add(sink_name)
             if are_clear((*bound.args, *bound.kwargs.values()), sink=sink_name, purpose=key):
+                count_check(sink_name, key, Outcome.ALLOWED, perf_counter() - begun)
                 return
             values = [(bound.name_at(index), value) for index, value in enumerate(bound.args)]
             values += bound.kwargs.items()
@@ -75,7 +84,7 @@ def check(value: object, *, purpose: str, sink: str) -> Verdict:
     Args:
         value: Anything; containers are looked into.
         purpose: What it is about to be used for.
-        sink: What findings name, such as `crm.export`.
+        sink: What findings name, such as `crm.export`; a labelled text is not shown.
 
     Returns:
         The verdict, with one flow for each source and place.
@@ -86,8 +95,10 @@ def check(value: object, *, purpose: str, sink: str) -> Verdict:
     key = purpose_key(purpose)
     if current_mode() is Mode.OFF:
         return Verdict(Outcome.ALLOWED)
+    sink = shown(sink)
+    begun = perf_counter()
     flows = tuple(flows_at(value, "value", sink=sink, purpose=key, mode=Mode.REPORT))
+    worst = worst_of(flows)
+    count_check(sink, key, worst, perf_counter() - begun)
     carry_out(flows)
-    outcomes = {flow.outcome for flow in flows}
-    worst = next((one for one in (Outcome.VIOLATION, Outcome.GAP) if one in outcomes), Outcome.ALLOWED)
     return Verdict(worst, flows)

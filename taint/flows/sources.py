@@ -9,6 +9,7 @@ from taint.carriers import observation
 from taint.carriers.values import apply_labels, collected, labels_of
 from taint.errors import ConfigurationError
 from taint.flows.calls import Around, Bound, Parameters, around_calls, function_name
+from taint.flows.declared import SOURCES, declare
 from taint.purposes import category_key, purpose_keys
 
 __all__ = ["source"]
@@ -47,9 +48,11 @@ def source(
 
     def decorate(function: F) -> F:
         source_name = name or function_name(function)
+        declare(SOURCES, source_name, function)
         _check_parameters(function, (*arguments, *((subject,) if subject else ())), source_name)
 
         def labelled(value: Any, bound: Bound) -> Any:
+            SOURCES.reached.add(source_name)
             who = None if subject is None else bound.get(subject)
             labels = collected(purposes, category=kind, subject=who, source=source_name)
             return apply_labels(value, labels, is_source=True)

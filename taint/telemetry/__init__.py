@@ -1,5 +1,16 @@
-"""What observability sees: OpenTelemetry spans, through its API alone, with labels and never values."""
+"""What observability sees: OpenTelemetry signals, through its API alone, with label keys and never values."""
 
-from taint.telemetry.spans import emit_violation
+from taint.telemetry.emission import declassified, emit, flush, policy_reloaded, reset, set_up
+from taint.telemetry.metrics import count_check, count_loss, observe_known_values
 
-__all__ = ["emit_violation"]
+__all__ = [
+    "count_check",
+    "count_loss",
+    "declassified",
+    "emit",
+    "flush",
+    "observe_known_values",
+    "policy_reloaded",
+    "reset",
+    "set_up",
+]

@@ -1,5 +1,6 @@
 """Assert in tests that no data is used for another purpose."""
 
+from taint.testing.assertions import assert_labelled, assert_no_flow, expect_violation
 from taint.testing.recording import Record, record
 
-__all__ = ["Record", "record"]
+__all__ = ["Record", "assert_labelled", "assert_no_flow", "expect_violation", "record"]

@@ -11,10 +11,10 @@ from taint.flows.outcome import listen, unlisten
 from taint.modes import Mode, current_mode, set_mode
 from taint.policy import Flow, Outcome
 
-__all__ = ["Record", "record"]
+__all__ = ["Record", "active", "record"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Record:
     """What was seen: flows of labelled data into sinks and zones, allowed or not.
 
@@ -33,6 +33,10 @@ class Record:
     def gaps(self) -> list[Flow]:
         """The flows that could not be decided."""
         return [flow for flow in self.flows if flow.outcome is Outcome.GAP]
+
+
+active: list[Record] = []
+"""The records that fill now, the innermost last: assertions look into it where they are given none."""
 
 
 @contextmanager
@@ -57,9 +61,11 @@ def record(mode: str | None = None) -> Iterator[Record]:
     set_known_values(None if known is None else known.fresh())  # What other tests collected is not known in this one.
     listener = seen.flows.append  # Kept, for each `seen.flows.append` is another object.
     listen(listener)
+    active.append(seen)
     try:
         yield seen
     finally:
         unlisten(listener)
+        active.remove(seen)
         set_known_values(known)
         set_mode(before)

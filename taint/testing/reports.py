@@ -1,0 +1,143 @@
+"""Reports of a test run as files: JSON, SARIF for code scanning, JUnit for CI servers, HTML for people."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from taint.errors import ConfigurationError
+from taint.testing.findings import Finding
+from taint.version import __version__
+
+__all__ = ["KINDS", "Report", "parse_report"]
+
+Known = Iterable[tuple[str, ...]]
+REPORT_VERSION = 1
+
+
+def _json(findings: Sequence[Finding], known: Known) -> str:
+    rows = [{**asdict(one), "is_known": one.key in known} for one in findings]
+    return json.dumps({"version": REPORT_VERSION, "tool": f"purpose-taint {__version__}", "violations": rows}, indent=1)
+
+
+def _sarif(findings: Sequence[Finding], known: Known) -> str:
+    """Write SARIF 2.1.0 (https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html)."""
+    rules = sorted({one.rule for one in findings})
+    results = [
+        {
+            "ruleId": one.rule,
+            "ruleIndex": rules.index(one.rule),
+            "level": "error",
+            "message": {"text": one.message},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": one.file},
+                        "region": {"startLine": max(1, one.line)},
+                    },
+                    "logicalLocations": [{"fullyQualifiedName": one.function, "kind": "function"}],
+                }
+            ],
+            "partialFingerprints": {"taint/v1": "|".join(one.key)},
+            "baselineState": "unchanged" if one.key in known else "new",
+            "properties": {"test": one.test, "evidence": one.evidence, "sink": one.sink, "sources": list(one.sources)},
+        }
+        for one in findings
+    ]
+    driver = {
+        "name": "purpose-taint",
+        "version": __version__,
+        "rules": [{"id": rule, "shortDescription": {"text": f"Policy rule {rule}"}} for rule in rules],
+    }
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=1)
+
+
+def _junit(findings: Sequence[Finding], known: Known) -> str:
+    """Write JUnit's XML: one case for each violation, skipped where it is known."""
+    failures = sum(one.key not in known for one in findings)
+    counts = {"tests": str(len(findings)), "failures": str(failures), "skipped": str(len(findings) - failures)}
+    suite = ET.Element("testsuite", {"name": "taint", "errors": "0", **counts})
+    for one in findings:
+        case = ET.SubElement(suite, "testcase", classname=one.test, name=one.title, file=one.file, line=str(one.line))
+        ET.SubElement(case, "skipped" if one.key in known else "failure", message=one.message)
+    suites = ET.Element("testsuites")
+    suites.append(suite)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Violations in tests</title>
+<style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui;margin:2rem}}table{{border-collapse:collapse}}
+th,td{{border:1px solid #8888;padding:.3rem .6rem;text-align:left;vertical-align:top}}</style>
+<h1>Violations in tests</h1><p>{count}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></html>
+"""
+
+
+def _html(findings: Sequence[Finding], known: Known) -> str:
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f"<td>{html.escape(cell)}</td>"
+            for cell in (
+                *("known" if one.key in known else "new", one.test, ", ".join(one.sources), one.sink, one.evidence),
+                *(one.path, f"{one.file}:{one.line}", one.message),
+            )
+        )
+        + "</tr>"
+        for one in findings
+    )
+    names = ("", "Test", "Source", "Sink", "Evidence", "Path", "Call", "What to do")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return _PAGE.format(count=f"{len(findings)} in all", head=head, rows=rows)
+
+
+KINDS: Final[dict[str, tuple[str, Callable[[Sequence[Finding], Known], str]]]] = {
+    "html": ("taint-report.html", _html),
+    "json": ("taint-report.json", _json),
+    "sarif": ("taint-report.sarif", _sarif),
+    "junit": ("taint-report.xml", _junit),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report to write.
+
+    Args:
+        kind: One of `KINDS`.
+        path: Where.
+    """
+
+    kind: str
+    path: Path
+
+    def write(self, findings: Sequence[Finding], known: Known) -> None:
+        """Write it: all findings, those of the baseline marked as known."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(KINDS[self.kind][1](findings, known) + "\n", encoding="utf-8")
+
+
+def parse_report(option: str, root: Path) -> Report:
+    """Read `KIND` or `KIND:FILE`.
+
+    Args:
+        option: As given to `--taint-report`.
+        root: What the file is relative to.
+
+    Raises:
+        ConfigurationError: There is no such kind.
+    """
+    kind, _, file = option.partition(":")
+    if kind not in KINDS:
+        kinds = ", ".join(map(repr, KINDS))
+        raise ConfigurationError(
+            f"no such report: {kind!r}. The kinds are {kinds}. Give one, as in --taint-report=json:leaks.json."
+        )
+    return Report(kind, root / (file or KINDS[kind][0]))

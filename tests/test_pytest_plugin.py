@@ -1,0 +1,369 @@
+"""The pytest plugin, on test suites of its own: pytest runs in a process of its own for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from importlib import metadata
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import taint
+from taint.testing.reports import parse_report
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["pytester"]
+
+APPLICATION = """
+import taint
+
+@taint.source(purpose="security.mfa", name="shop.enrol")
+def enrol():
+    return "+14155550100"
+
+@taint.source(purpose="advertising", name="shop.newsletter")
+def newsletter():
+    return "+14155550100"
+
+@taint.sink(purpose="advertising.audiences", name="ads.upload")
+def upload(rows):
+    pass
+
+@taint.sink(purpose="crm", name="crm.export")
+def export(rows):
+    pass
+
+def swallow(sink=upload, value=enrol):
+    try:
+        sink([{"phone": value()}])  # the call
+    except Exception:
+        pass
+"""
+
+
+class Suite:
+    """A test suite in a folder."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self._pytester = pytester
+        self.path = pytester.path
+        pytester.makepyfile(app=APPLICATION)
+        is_installed = any(one.value == "taint.testing.plugin" for one in metadata.entry_points(group="pytest11"))
+        self._arguments = [] if is_installed else ["-p", "taint.testing.plugin"]
+
+    def write(self, text: str, name: str = "test_it") -> None:
+        """Write a test module that has everything of the application."""
+        self._pytester.makepyfile(**{name: "import pytest, taint\nfrom app import *\n" + text})
+
+    def ini(self, text: str) -> None:
+        """Write the ini file."""
+        self._pytester.makeini("[pytest]\n" + text)
+
+    def run(self, *arguments: str, taint: bool = True) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        flags = ["--taint"] if taint else []
+        return self._pytester.runpytest_subprocess(*self._arguments, *flags, *arguments, timeout=60)
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """An empty suite beside a small application."""
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
+    return Suite(pytester)
+
+
+def test_swallowed_violation_fails_its_test(suite: Suite) -> None:
+    """The application swallows the error; its test fails all the same, with path, source, sink, evidence and line."""
+    suite.write("def test_leak(): swallow()\ndef test_twin(): swallow(value=newsletter)\n")
+    result = suite.run()
+    result.assert_outcomes(failed=1, passed=1)
+    line = APPLICATION.splitlines().index('        sink([{"phone": value()}])  # the call') + 1
+    result.stdout.fnmatch_lines(
+        [
+            "*sink 'ads.upload' uses data for 'advertising.audiences'*collected by 'shop.enrol' for 'security.mfa'*",
+            "*sink      ads.upload (uses data for advertising.audiences)",
+            "*source    shop.enrol (collected for security.mfa)",
+            "*path      rows[[]0].phone",
+            "*evidence  label",
+            f"*call      app.py:{line - 1} in app.swallow",
+            '*sink([[]{"phone": value()}])  # the call',
+            "1 violation in 1 test, 0 known",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*+1415*")
+
+
+def test_without_the_flag_nothing_happens(suite: Suite) -> None:
+    """The plugin is quiet until it is asked: the same suite passes and nothing is said."""
+    suite.write("def test_leak(): swallow()\n")
+    result = suite.run(taint=False)
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*violation*")
+
+
+def test_report_mode_fails_as_well(suite: Suite) -> None:
+    """What a violation does to the program and whether it fails a test are two things."""
+    suite.write("def test_leak(): upload(enrol())\n")
+    result = suite.run("--taint-mode=report")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*call      test_it.py:3 in test_it.test_leak"])
+
+
+def test_error_that_is_not_swallowed_keeps_its_traceback(suite: Suite) -> None:
+    """The program's error is the failure, ends at the line that called the sink, and has the finding below."""
+    suite.write("def test_leak():\n    phone = enrol()\n    upload(phone)\n")
+    result = suite.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *PurposeViolationError: sink 'ads.upload'*", "test_it.py:5: PurposeViolationError"])
+    result.stdout.fnmatch_lines(["* Captured taint call *", "*evidence  label"])
+    result.stdout.no_fnmatch_line("*carry_out*")
+
+
+EXPECT = "from taint.testing import expect_violation\n"
+ANYIO = "@pytest.fixture\ndef anyio_backend(): return 'asyncio'\n@pytest.mark.anyio\n"
+OUTCOMES = {
+    "allowed_sink": ("PASSED", "@pytest.mark.taint(allow=['ads.upload'])\ndef test_it(): swallow()"),
+    "allowed_pair": ("PASSED", "@pytest.mark.taint(allow=['shop.enrol -> ads.*'])\ndef test_it(): swallow()"),
+    "other_pair": ("FAILED", "@pytest.mark.taint(allow=['shop.other -> ads.*'])\ndef test_it(): swallow()"),
+    "part_of_a_name": ("FAILED", "@pytest.mark.taint(allow=['ads'])\ndef test_it(): swallow()"),
+    "off": ("PASSED", "@pytest.mark.taint(mode='off')\ndef test_it(): swallow()"),
+    "report": ("FAILED", "@pytest.mark.taint(mode='report')\ndef test_it(): upload(enrol())"),
+    "xfail": ("XFAIL", "@pytest.mark.xfail(strict=True)\ndef test_it(): swallow()"),
+    "skip": ("SKIPPED", "def test_it(): pytest.skip('not here')"),
+    "expected": ("PASSED", EXPECT + "def test_it():\n    with expect_violation(sink='ads.*'): swallow()"),
+    "expected_error": ("PASSED", EXPECT + "def test_it():\n    with expect_violation(sink='ads.*'): upload(enrol())"),
+    "another_than_expected": (
+        *("FAILED", EXPECT + "def test_it():\n    with expect_violation(sink='ads.*'): swallow(); swallow(export)"),
+    ),
+    "unittest": (*("FAILED", "import unittest\nclass TestIt(unittest.TestCase):\n    def test_it(self): swallow()"),),
+    "unittest_twin": (
+        *(
+            "PASSED",
+            "import unittest\nclass TestIt(unittest.TestCase):\n    def test_it(self): swallow(value=newsletter)",
+        ),
+    ),
+    "async_unittest": (
+        "FAILED",
+        "import unittest\nclass TestIt(unittest.IsolatedAsyncioTestCase):\n    async def test_it(self): swallow()",
+    ),
+    "fixture": ("FAILED", "@pytest.fixture\ndef leaky(): swallow()\ndef test_it(leaky): pass"),
+    "thread": (
+        *("FAILED", "import threading\ndef test_it():\n    t = threading.Thread(target=swallow); t.start(); t.join()"),
+    ),
+    "anyio": ("FAILED", ANYIO + "async def test_it(): swallow()"),
+    "anyio_twin": ("PASSED", ANYIO + "async def test_it(): swallow(value=newsletter)"),
+    "record": ("PASSED", "def test_it(taint_record): swallow(value=newsletter); assert len(taint_record.flows) == 1"),
+    "teardown": ("PASSED, ERROR", "@pytest.fixture\ndef leaky():\n    yield\n    swallow()\ndef test_it(leaky): pass"),
+    "after_teardown": ("PASSED", "def test_it(): pass"),
+}
+
+
+def test_outcomes(suite: Suite) -> None:
+    """Each way to run, allow or expect has the outcome that stands beside it."""
+    for name, (_, test) in OUTCOMES.items():
+        suite.write(test + "\n", f"test_{name}")
+    result = suite.run("-rA", "-W", "ignore", *(f"test_{name}.py" for name in OUTCOMES))
+    seen = re.findall(r"^(\w+) .*?test_(\w+)\.py", result.stdout.str().partition("test summary info")[2], re.MULTILINE)
+    found: dict[str, str] = {}
+    for outcome, name in seen:
+        found[name] = f"{found[name]}, {outcome}" if name in found else outcome
+    assert found == {name: outcome for name, (outcome, _) in OUTCOMES.items()}
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_it*"])
+
+
+def test_pytest_asyncio(suite: Suite) -> None:
+    """Tests of pytest-asyncio fail for what happens in their tasks."""
+    pytest.importorskip("pytest_asyncio", reason="pytest-asyncio is not installed")
+    suite.ini("asyncio_default_fixture_loop_scope = function\n")
+    suite.write(
+        "import asyncio\n"
+        "@pytest.mark.asyncio\nasync def test_leak(): await asyncio.create_task(inner(enrol))\n"
+        "@pytest.mark.asyncio\nasync def test_twin(): await asyncio.create_task(inner(newsletter))\n"
+        "async def inner(value): swallow(value=value)\n"
+    )
+    suite.run().assert_outcomes(failed=1, passed=1)
+
+
+def test_ini_options_have_the_same_names(suite: Suite) -> None:
+    """What the flags say can stand in the ini file."""
+    suite.ini(
+        "taint = true\ntaint_mode = report\ntaint_allow =\n    crm.export\ntaint_report = json\ntaint_cov = true\n"
+    )
+    suite.write("def test_crm(): export(enrol())\ndef test_ads(): upload(enrol())\n")
+    result = suite.run(taint=False)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["flow coverage: 3 of 4 sources and sinks reached (75 %)"])
+    assert (suite.path / "taint-report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--taint-mode=blok"], "*--taint-mode is not a mode: 'blok'*Did you mean 'block'?*"),
+        (["--taint-baseline=test_it.py", "--taint-report=pdf"], "*not a baseline*test_it.py*"),
+    ],
+)
+def test_bad_options_are_refused(suite: Suite, arguments: list[str], message: str) -> None:
+    """What cannot mean anything ends the run before any test, with what is allowed."""
+    suite.write("def test_it(): pass\n")
+    result = suite.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize("report", ["pdf", "", "JSON:leaks.json"])
+def test_bad_reports_are_refused(report: str, tmp_path: Path) -> None:
+    """A report of a kind that is none is refused with the kinds that are."""
+    with pytest.raises(taint.ConfigurationError, match=r"The kinds are 'html', 'json', 'sarif', 'junit'\."):
+        parse_report(report, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        ("alow=[]", "*@pytest.mark.taint has 'alow'. It takes allow=*"),
+        ("allow='ads'", "*a text for a list*"),
+        ("mode='blok'", "*mode of @pytest.mark.taint is not a mode: 'blok'*"),
+    ],
+)
+def test_bad_markers_are_refused(suite: Suite, marker: str, message: str) -> None:
+    """A marker that cannot mean anything ends the run before any test, and names the test."""
+    suite.write(f"@pytest.mark.taint({marker})\ndef test_it(): pass\n")
+    result = suite.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+def test_isolation_in_any_order(suite: Suite) -> None:
+    """Modes, zones that were never left and violations of one test do not reach the next, whatever the order."""
+    tests = [
+        "@pytest.mark.taint(mode='report')\ndef test_{n}_leak(): swallow()\n",
+        "def test_{n}_zone(): taint.zone('advertising').__enter__()\n",
+        "def test_{n}_block(): assert (taint.modes.current_mode(), taint.flows.current_zone()) == ('block', None)\n",
+        "def test_{n}_compare(): assert enrol() == '+14155550100'\n",
+    ]
+    suite.write("".join(test.format(n=number) for number in range(6) for test in tests))
+    shuffle = "import random\ndef pytest_collection_modifyitems(items): random.Random({seed}).shuffle(items)\n"
+    for seed in (1, 2):
+        (suite.path / "conftest.py").write_text(shuffle.format(seed=seed))
+        result = suite.run("-q")
+        result.assert_outcomes(failed=6, passed=18)
+        failed = set(re.findall(r"FAILED test_it.py::(\w+)", result.stdout.str()))
+        assert failed == {f"test_{number}_leak" for number in range(6)}
+
+
+def test_xdist_gathers_everything(suite: Suite) -> None:
+    """Two workers fail the same tests; the controller has all findings, the coverage and the report."""
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    suite.write("".join(f"def test_{n}(): swallow()\n" for n in range(4)) + "def test_ok(): export('x')\n")
+    result = suite.run("-n2", "--taint-cov", "--taint-report=json:out/leaks.json")
+    result.assert_outcomes(failed=4, passed=1)
+    result.stdout.fnmatch_lines(["4 violations in 4 tests, 0 known", "flow coverage: 3 of 4 *"])
+    data = json.loads((suite.path / "out" / "leaks.json").read_text())
+    assert sorted(one["test"] for one in data["violations"]) == [f"test_it.py::test_{n}" for n in range(4)]
+
+
+def test_baseline(suite: Suite) -> None:
+    """Known leaks are listed and do not fail, also when their lines move; new ones fail; fixed ones are said."""
+    suite.write("def test_old(): swallow()\n")
+    baseline = "--taint-baseline=leaks.json"
+    suite.run(baseline, "--taint-baseline-update").assert_outcomes(passed=1)
+    suite.write("\n\n\ndef test_old(): swallow()\ndef test_new(): upload(enrol())\n")
+    result = suite.run(baseline)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["1 violation in 1 test, 1 known", "  known: shop.enrol -> ads.upload*"])
+    suite.write("def test_old(): swallow(value=newsletter)\n")
+    result = suite.run(baseline)
+    result.stdout.fnmatch_lines(["  known, not seen in this run: shop.enrol -> ads.upload*"])
+
+
+@pytest.mark.parametrize(("percent", "code"), [("75", 0), ("76", 1)])
+def test_coverage_can_fail_the_run(suite: Suite, percent: str, code: int) -> None:
+    """Three of the four sources and sinks are reached: 75 % passes, 76 % does not."""
+    suite.write("def test_it():\n    upload(newsletter())\n    export('x')\n")
+    result = suite.run(f"--taint-cov-fail-under={percent}")
+    result.assert_outcomes(passed=1)
+    assert result.ret == code
+    result.stdout.fnmatch_lines(
+        [
+            "flow coverage: 3 of 4 sources and sinks reached (75 %)",
+            "  never reached: source shop.enrol (*app.py:3)",
+            "  shop.newsletter -> ads.upload: allowed",
+        ]
+    )
+
+
+def test_reports(suite: Suite) -> None:
+    """JSON, SARIF, JUnit and HTML name test, sink, source and line, and hold no value."""
+    suite.write("def test_leak(): swallow()\ndef test_other(): swallow(export)\n")
+    suite.run(*(f"--taint-report={kind}" for kind in ("json", "sarif", "junit", "html"))).assert_outcomes(failed=2)
+    texts = {path.suffix: path.read_text() for path in suite.path.glob("taint-report.*")}
+    assert sorted(texts) == [".html", ".json", ".sarif", ".xml"]
+    for text in texts.values():
+        assert "415555" not in text
+        assert "ads.upload" in text
+        assert "shop.enrol" in text
+    one, _ = json.loads(texts[".json"])["violations"]
+    assert (one["test"], one["sink"], one["file"], one["is_known"]) == (
+        *("test_it.py::test_leak", "ads.upload", "app.py"),
+        False,
+    )
+    (run,) = json.loads(texts[".sarif"])["runs"]
+    places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
+    assert [place["artifactLocation"]["uri"] for place in places] == ["app.py"] * 2
+    assert [place["region"]["startLine"] for place in places] == [one["line"]] * 2
+    (cases,) = ET.fromstring(texts[".xml"])  # noqa: S314  # It was written a moment ago.
+    assert (cases.get("tests"), cases.get("failures"), len(cases)) == ("2", "2", 2)
+
+
+CANARIES: dict[str, tuple[str, str | None]] = {
+    "file": ("(tmp_path / 'x').write_text('tel ' + plain)", "a copy of 'phone' through file *"),
+    "digest": (
+        *("(tmp_path / 'x').write_text(hashlib.sha256(plain.encode()).hexdigest())", "a sha256 digest of 'phone' *"),
+    ),
+    "arguments": ("subprocess.run(['true', plain])", "a copy of 'phone' through the arguments or environment *"),
+    "environment": ("subprocess.run(['true'], env={'TEL': plain})", "a copy of 'phone' through the arguments *"),
+    "sink": ("upload([{'phone': plain}])", "a copy of 'phone' through sink ads.upload, argument rows"),
+    "socket": ("send(plain.encode())", "a copy of 'phone' through socket *"),
+    "two_pieces": ("send(plain.encode()[:5], plain.encode()[5:])", "a copy of 'phone' through socket *"),
+    "store": ("store(tmp_path / 'db', plain)", "a copy of 'phone' through file *"),
+    "nothing": ("pass", None),
+    "another_value": ("(tmp_path / 'x').write_text('+12025550100')", None),
+    "allowed_outlet": ("canaries.allow('file *'); (tmp_path / 'x').write_text(plain)", None),
+    "sink_of_its_purpose": ("export(plain)", None),
+}
+
+
+def test_canaries(suite: Suite) -> None:
+    """An unlabelled copy or digest that leaves is found at the end of the test; what may leave is not."""
+    suite.write(
+        "import hashlib, socket, sqlite3, subprocess\n"
+        "def send(*pieces):\n    one, other = socket.socketpair()\n    [one.send(piece) for piece in pieces]\n"
+        "def store(path, text):\n"
+        "    db = sqlite3.connect(path)\n    db.execute('create table t as select ? as c', (text,))\n    db.commit()\n"
+        + "".join(
+            f"def test_{name}(canaries, tmp_path):\n"
+            f"    phone = canaries.phone(purpose='crm')\n    plain = taint.plain(phone)\n    {leave}\n"
+            for name, (leave, _) in CANARIES.items()
+        )
+    )
+    result = suite.run("-W", "ignore::ResourceWarning", taint=False)
+    wrong = {name: outlet for name, (_, outlet) in CANARIES.items() if outlet is not None}
+    result.assert_outcomes(passed=len(CANARIES), errors=len(wrong))
+    for name, outlet in wrong.items():
+        result.stdout.fnmatch_lines([f"*ERROR at teardown of test_{name} *", f"E *{outlet}"])
+    result.stdout.no_fnmatch_line("*55501*")
+
+
+def test_canaries_leave_sockets_as_they_were(suite: Suite) -> None:
+    """After the test the socket's methods are the identical objects, and inherited ones are inherited again."""
+    suite.write(
+        "import socket, ssl\n"
+        "kept = {k: dict(k.__dict__) for k in (socket.socket, ssl.SSLSocket, ssl.SSLObject)}\n"
+        "def test_one(canaries): assert socket.socket.send is not kept[socket.socket].get('send')\n"
+        "def test_two(): assert all(dict(k.__dict__) == v for k, v in kept.items())\n"
+    )
+    suite.run("-p", "no:randomly").assert_outcomes(passed=2)

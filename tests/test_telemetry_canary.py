@@ -1,0 +1,228 @@
+"""No leak: canaries planted wherever a value can stand are in no byte that leaves, nor is any digest of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import logging
+import threading
+import traceback
+import urllib.parse
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+import taint
+from taint import telemetry
+from taint.testing import record
+from tests.pipelines import Pipeline, pipeline
+
+__all__ = ["pipeline"]
+
+CANARIES = {
+    "phone": "+12025550143",
+    "email": "quetzalcoatl.merriweather@example.com",
+    "name": "Zephyrine Quillfeather",
+    "identifier": "quillfeather_zephyrine",
+    "number": "7358203941126",
+}
+
+
+def traces_of(text: str) -> Iterator[bytes]:
+    """Give every form in which a value could be found again: itself, encoded, and its digests."""
+    for form in {text, text.lower(), "".join(filter(str.isdigit, text)), text.partition("@")[0]}:
+        if len(form) < 6:
+            continue
+        plain = form.encode()
+        yield plain
+        yield form.encode("utf-16-le")
+        yield urllib.parse.quote(form, safe="").encode()
+        yield base64.b64encode(plain).rstrip(b"=")[:-1]
+        for algorithm in ("md5", "sha1", "sha256", "sha512"):
+            digest = hashlib.new(algorithm, plain, usedforsecurity=False).digest()
+            yield digest
+            yield digest.hex().encode()
+            yield digest.hex().upper().encode()
+            yield base64.b64encode(digest)
+
+
+FORBIDDEN = {trace: name for name, text in CANARIES.items() for trace in traces_of(text)}
+
+
+def found_in(said: bytes) -> set[str]:
+    """Say which canaries are in what was said."""
+    return {name for trace, name in FORBIDDEN.items() if trace in said}
+
+
+@dataclass
+class Customer:
+    """Somebody."""
+
+    phone: str
+    email: str
+
+
+@taint.sink(purpose="advertising.audiences", name="ads.upload")
+def upload(*rows: object, **more: object) -> None:
+    """Take anything."""
+
+
+@taint.sink(purpose="advertising.audiences", name="ads.broken")
+def broken(rows: object) -> None:
+    """Fail with what it received, as careless code does."""
+    raise LookupError("no such row") from None
+
+
+class Masked(str):
+    """A user's own text."""
+
+    __slots__ = ()
+
+
+def label(name: str, **more: Any) -> Any:
+    """Label a canary; its own number is the subject."""
+    return taint.label(
+        CANARIES[name], purpose="security.mfa", category="user.contact", subject=CANARIES["number"], **more
+    )
+
+
+def plant() -> None:
+    """Bring every canary to sinks and zones in every position a value can have."""
+    phone, email, name, identifier = (label(key) for key in ("phone", "email", "name", "identifier"))
+    raw = taint.label(CANARIES["phone"].encode(), purpose="security.mfa")
+    digest = hashlib.sha256(phone.encode()).hexdigest()
+    positions: list[Any] = [
+        *(phone, email, raw, f"{phone}", "tel:" + phone, [phone], (email,), {name}, deque([phone])),
+        {"phone": phone},
+        {phone: email, identifier: 1},
+        {CANARIES["name"]: identifier, CANARIES["email"]: email},
+        {hashlib.md5(CANARIES["phone"].encode(), usedforsecurity=False).hexdigest(): phone},
+        {digest: phone, hashlib.sha1(CANARIES["email"].encode(), usedforsecurity=False).hexdigest(): phone},
+        *(Customer(phone, email), [[{"a": [Customer(phone, email)]}]], taint.label(Masked(name), purpose="security")),
+        *((one for one in [phone]), {"deep": {"deeper": (name, [raw])}}),
+    ]
+    for one in positions:
+        with suppress(taint.PurposeViolationError, TypeError):
+            upload(one)
+        with suppress(taint.PurposeViolationError, TypeError):
+            upload(key=one)
+        with suppress(taint.PurposeViolationError, LookupError):
+            broken(one)
+        taint.check(one, purpose="advertising", sink="crm." + phone)
+    with suppress(taint.PurposeViolationError), taint.zone("advertising", name="zone"):
+        {phone: 1}.get(phone)
+    for source in (phone, "by " + email):
+        with suppress(taint.PurposeViolationError):
+            upload(taint.label(CANARIES["email"], purpose="security", source=source))
+    telemetry.declassified(
+        purposes=["security.mfa"], sources=[name], to=["ads"], reason="for " + name, approved_by=email
+    )
+    telemetry.policy_reloaded(identifier, is_accepted=False)
+    telemetry.count_loss(phone)
+    telemetry.flush()
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """An OTLP receiver: keeps the bytes of every request."""
+
+    bodies: list[tuple[str, bytes]]
+
+    def do_POST(self) -> None:
+        """Take a request as collectors do."""
+        self.bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def bodies() -> Iterator[list[tuple[str, bytes]]]:
+    """What a real OTLP receiver is sent while canaries are planted, in both modes."""
+    kept: list[tuple[str, bytes]] = []
+    handler = type("Keeping", (Receiver,), {"bodies": kept})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        url = f"http://127.0.0.1:{server.server_port}/v1/"
+        spans, logs = TracerProvider(), LoggerProvider()
+        spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url + "traces")))
+        logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(url + "logs")))
+        metrics = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(url + "metrics"))])
+        telemetry.set_up(tracer_provider=spans, logger_provider=logs, meter_provider=metrics)
+        try:
+            for mode in ("report", "block"):
+                with record(mode=mode), spans.get_tracer("test").start_as_current_span("job"):
+                    plant()
+        finally:
+            telemetry.set_up()
+            for provider in (spans, logs, metrics):
+                provider.shutdown()  # Exports what is left.
+            server.shutdown()
+            serving.join()
+        yield kept
+
+
+def test_no_canary_is_in_otlp(bodies: list[tuple[str, bytes]]) -> None:
+    """Every byte of OTLP protobuf that reaches a receiver is searched; it reads the same violations from all."""
+    assert {path for path, _ in bodies} == {"/v1/traces", "/v1/logs", "/v1/metrics"}
+    names: Counter[str] = Counter()
+    for path, body in bodies:
+        assert found_in(body) == set(), path
+        if path == "/v1/traces":
+            traces = ExportTraceServiceRequest.FromString(body)
+            names.update(s.name for r in traces.resource_spans for c in r.scope_spans for s in c.spans)
+        elif path == "/v1/logs":
+            logs = ExportLogsServiceRequest.FromString(body)
+            names.update(e.event_name for r in logs.resource_logs for c in r.scope_logs for e in c.log_records)
+        else:
+            metrics = ExportMetricsServiceRequest.FromString(body)
+            names.update(m.name for r in metrics.resource_metrics for c in r.scope_metrics for m in c.metrics)
+    assert names["taint.violation"] > 50
+    assert names["taint.violation"] % 2 == 0  # One span and one event each.
+    assert names["taint.declassification"] == names["taint.policy_reload"] == 2
+    assert names.keys() >= {"taint.violations", "taint.checks", "taint.lost_labels"}
+
+
+@pytest.mark.parametrize("mode", ["report", "block"])
+def test_no_canary_is_in_records_errors_or_logs(
+    pipeline: Pipeline, mode: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Spans and events as JSON lines, numbers, records and their `repr`, messages, tracebacks, log lines, output."""
+    said: list[str] = []
+    with caplog.at_level(logging.DEBUG), record(mode=mode) as seen:
+        plant()
+    for flow in seen.flows:
+        error = taint.PurposeViolationError(flow)
+        said += [repr(flow), str(flow), flow.message, repr(error), str(error), *traceback.format_exception(error)]
+    said += [repr(seen), caplog.text, *capfd.readouterr()]
+    said += [span.to_json() for span in pipeline.spans] + [event.to_json() for event in pipeline.events]
+    said += [repr(pipeline.metric(name)) for name in ("taint.checks", "taint.violations", "taint.lost_labels")]
+    assert len(seen.violations) > 50
+    assert len(pipeline.spans) > 50
+    assert found_in("\n".join(said).encode()) == set()
+
+
+def test_search_finds_what_is_there() -> None:
+    """The search itself works: a canary or its digest anywhere in the bytes is found."""
+    assert found_in(b"\x0a\x1b" + CANARIES["phone"].encode()) == {"phone"}
+    assert found_in(hashlib.sha256(CANARIES["email"].encode()).digest() + b"x") == {"email"}
+    assert found_in(b"nothing of anybody") == set()

@@ -1,0 +1,148 @@
+"""The registry and what is emitted are the same, both ways: names, types, units, requirement levels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
+
+import taint
+from taint import telemetry
+from taint.labels import Trace
+from taint.policy import Outcome
+from taint.telemetry import attributes as names
+from tests import registry
+from tests.pipelines import Pipeline, pipeline
+from tests.test_telemetry import a_flow, a_suppressed_flow, phone, upload
+
+__all__ = ["pipeline"]
+
+Emitted = dict[str, list[Mapping[str, Any]]]
+
+
+@pytest.fixture
+def emitted(pipeline: Pipeline) -> Emitted:
+    """Everything that can be emitted, by the id of its group in the registry."""
+    flow = a_flow(labels=taint.labels_of(phone(trace=Trace(1, 2), category="user.contact")))
+    for mode in (taint.Mode.BLOCK, taint.Mode.REPORT):
+        telemetry.emit(replace(flow, mode=mode))
+    telemetry.emit(replace(flow, call_site=None))
+    telemetry.emit(replace(flow, outcome=Outcome.GAP))
+    telemetry.emit(a_suppressed_flow())
+    telemetry.set_up(
+        tracer_provider=pipeline.tracer_provider,
+        meter_provider=pipeline.meter_provider,
+        logger_provider=pipeline.logger_provider,
+    )
+    for _ in range(3):
+        for one in (flow, replace(flow, outcome=Outcome.GAP), a_suppressed_flow()):
+            telemetry.emit(one)
+    telemetry.declassified(purposes=["a"], sources=["s"], to=["b"], reason="r", approved_by="x")
+    telemetry.policy_reloaded("taint.toml", is_accepted=True)
+    telemetry.count_loss("plain")
+    telemetry.metrics.count_dropped()
+    telemetry.observe_known_values(lambda: 7)
+    upload("plain")
+    found: Emitted = {}
+    for span in pipeline.spans:
+        found.setdefault(f"span.{span.name}", []).append(span.attributes or {})
+        for link in span.links:
+            found.setdefault("link.taint.collection", []).append(link.attributes or {})
+    for event in pipeline.events:
+        found.setdefault(f"event.{event.log_record.event_name}", []).append(event.log_record.attributes or {})
+    for group in registry.groups():
+        if group["type"] == "metric":
+            for key in pipeline.metric(group["metric_name"]):
+                found.setdefault(group["id"], []).append(dict(key))
+    telemetry.observe_known_values(None)
+    return found
+
+
+def signals() -> dict[str, dict[str, Any]]:
+    """Give the registry's groups that are emitted."""
+    return {group["id"]: group for group in registry.groups() if group["id"] != "registry.taint"}
+
+
+def test_same_signals(emitted: Emitted) -> None:
+    """Every signal of the registry is emitted, and no other."""
+    assert emitted.keys() == signals().keys()
+
+
+def test_same_attributes_and_levels(emitted: Emitted) -> None:
+    """On every signal: required attributes always, conditional ones at times, and none that is not listed."""
+    for name, group in signals().items():
+        levels = registry.levels(group)
+        required = {one for one, level in levels.items() if level == "required"}
+        told = [frozenset(attributes) for attributes in emitted[name]]
+        assert frozenset().union(*told) == levels.keys(), name
+        assert frozenset.intersection(*told) >= required, name
+
+
+def test_same_types(emitted: Emitted) -> None:
+    """Every value has the type, or is one of the members, that the registry gives."""
+    defined = registry.attributes()
+    kinds: dict[str, type] = {"string": str, "int": int, "boolean": bool, "string[]": tuple}
+    for told in emitted.values():
+        for attributes in told:
+            for name, value in attributes.items():
+                if name not in defined:
+                    continue  # OpenTelemetry's own.
+                kind = defined[name]["type"]
+                if isinstance(kind, str):
+                    assert type(value) is kinds[kind], name
+                else:
+                    assert value in {member["value"] for member in kind["members"]}, name
+
+
+@pytest.mark.parametrize("kind", [taint.Evidence, taint.Mode, taint.Outcome])
+def test_members_are_those_of_the_library(kind: Any) -> None:
+    """Every evidence, mode and verdict of the library is a member in the registry."""
+    name = {taint.Evidence: names.EVIDENCE, taint.Mode: names.MODE, taint.Outcome: names.VERDICT}[kind]
+    members = {member["value"] for member in registry.attributes()[name]["type"]["members"]}
+    assert members >= {one.value for one in kind}
+
+
+def test_same_instruments(pipeline: Pipeline) -> None:
+    """Units and instruments are those of the registry."""
+    telemetry.count_loss("plain")
+    telemetry.metrics.count_dropped()
+    upload("plain")
+    telemetry.emit(a_flow())
+    telemetry.emit(a_flow(outcome=Outcome.GAP))
+    telemetry.declassified(purposes=["a"], sources=["s"], to=["b"], reason="r", approved_by="x")
+    telemetry.observe_known_values(lambda: 7)
+    kinds = {Sum: "counter", Histogram: "histogram", Gauge: "gauge"}
+    found = {metric.name: (kinds[type(metric.data)], metric.unit, metric.description) for metric in pipeline.metrics()}
+    telemetry.observe_known_values(None)
+    assert found == {
+        group["metric_name"]: (group["instrument"], group["unit"], group["brief"])
+        for group in registry.groups()
+        if group["type"] == "metric"
+    }
+
+
+def test_constants_are_the_registry() -> None:
+    """Every name in the module of names is in the registry, and the other way round."""
+    constants = {value for name, value in vars(names).items() if name.isupper() and str(value).startswith("taint.")}
+    known = {name for group in registry.groups() for name in (group.get("name"), group.get("metric_name")) if name}
+    assert constants == known | registry.attributes().keys() | {names.LINK_COLLECTION}
+
+
+def test_names_follow_the_rules() -> None:
+    """Names are dotted, lower case, under the library's own namespace, and none is also a namespace of another.
+
+    Source: OpenTelemetry's semantic conventions, general/naming.md.
+    """
+    defined = registry.attributes()
+    for name in defined:
+        assert re.fullmatch(r"taint(\.[a-z][a-z0-9_]*)+", name)
+        assert not any(other.startswith(name + ".") for other in defined)
+
+
+def test_page_is_generated() -> None:
+    """The tables of docs/telemetry.md are those of the registry: `python -m tests.registry` writes them."""
+    assert registry.PAGE.read_text(encoding="utf-8") == registry.page()
