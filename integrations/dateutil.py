@@ -13,7 +13,7 @@ zones, which are rules and not data of a person.
     import taint
     taint.install(integrations=["dateutil"])
     import dateutil.parser
-    born = taint.label("1980-02-29", purpose="security.recovery")
+    born = taint.label("1980-02-29", purpose="security.account_recovery")
     date = dateutil.parser.parse(born)
     taint.labels_of(date.strftime("%d %B"))                 # Labels of the text
 """

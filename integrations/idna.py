@@ -11,7 +11,7 @@ Not covered: names imported before `install()` (`from idna import encode`); the 
     import taint
     taint.install(integrations=["idna"])
     import idna
-    domain = taint.label("bücher.example", purpose="security.recovery")
+    domain = taint.label("bücher.example", purpose="security.account_recovery")
     encoded = idna.encode(domain)
     taint.labels_of(encoded)                                # Labels of the domain
 """

@@ -12,7 +12,7 @@ upload_audience([{"phone": enrolled_phone(7)}])     # PurposeViolationError
 """
 
 from taint.carriers import TaintedBytes, TaintedProxy, TaintedStr, label, labels_of, plain, ranges_of
-from taint.configuration import configure
+from taint.configuration import configure, reload_policy
 from taint.errors import (
     ConfigurationError,
     DeclassificationError,
@@ -25,7 +25,7 @@ from taint.flows import Collected, check, collects, declassify, sink, source, zo
 from taint.installation import install, uninstall
 from taint.labels import Grant, Label, Labels, Range, Trace
 from taint.modes import Mode
-from taint.policy import ConsentStore, Flow, InMemoryConsentStore, Outcome, Verdict, reload_policy
+from taint.policy import ConsentStore, Flow, InMemoryConsentStore, Outcome, Verdict
 from taint.version import __version__
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from taint.installation import install
 from taint.propagation.rewriting import script_code
-from taint.report import policy_commands
+from taint.report import audit_commands, policy_commands
 
 Choices = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
 
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(choices)
     policy_commands.add_parser(choices)
+    audit_commands.add_parser(choices)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

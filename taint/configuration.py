@@ -8,10 +8,13 @@ from typing import Any
 
 from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
+from taint.flows.auditing import audit_to
 from taint.modes import Mode, set_mode
-from taint.policy import ConsentStore, Policy, set_consent_store, use_policy
+from taint.policy import ConsentStore, Policy, current_policy, read_policy_again, set_consent_store, use_policy
+from taint.telemetry import observe_known_values, policy_reloaded
+from taint.telemetry.audit import AuditFile
 
-__all__ = ["configure"]
+__all__ = ["configure", "reload_policy"]
 
 
 def configure(
@@ -21,6 +24,7 @@ def configure(
     environment: str | None = None,
     consent: ConsentStore | None = None,
     known_values: bool | KnownValues | None = None,
+    audit: str | os.PathLike[str] | AuditFile | None = None,
 ) -> None:
     """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
@@ -38,6 +42,8 @@ def configure(
             sinks where no label arrives (evidence `content` and `digest`). True for the default bounds, a
             `KnownValues` for others, False to forget all. Off before this is called: remembering a new value
             costs about as much as ten labels.
+        audit: A file to write every flow and declassification to, allowed ones too, as JSON lines without values;
+            `python -m taint audit verify` checks it and `python -m taint replay` tries another policy on it.
 
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
@@ -49,6 +55,7 @@ def configure(
         )
         raise ConfigurationError(msg)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
+    trail = AuditFile(audit) if isinstance(audit, str | os.PathLike) else audit
     before = None if consent is None else (set_consent_store(consent),)
     try:
         if policy is not None:
@@ -63,3 +70,30 @@ def configure(
         set_known_values(current_known_values() or KnownValues())
     elif known_values is not None:
         set_known_values(known_values or None)
+    observe_known_values(_known_count)
+    if trail is not None:
+        audit_to(trail)
+
+
+def _known_count() -> int:
+    known = current_known_values()
+    return 0 if known is None else known.statistics().values
+
+
+def reload_policy() -> Policy:
+    """Read the policy's file again and put it in force, in one step; telemetry is told.
+
+    Returns:
+        The policy that is in force now.
+
+    Raises:
+        ConfigurationError: There is no file, or it is wrong; the policy in force stays in force, and a log
+            record says so.
+    """
+    try:
+        policy = read_policy_again()
+    except ConfigurationError:
+        policy_reloaded(current_policy().origin, is_accepted=False)
+        raise
+    policy_reloaded(policy.origin, is_accepted=True)
+    return policy

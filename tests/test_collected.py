@@ -21,7 +21,7 @@ class Enrolment(pydantic.BaseModel):
     phone: Annotated[str, taint.Collected("security.mfa", category="user.contact.phone_number")]
     name: str = ""
     backups: list[Phone] = []
-    born: Annotated[dt.date | None, taint.Collected("security.recovery")] = None
+    born: Annotated[dt.date | None, taint.Collected("security.account_recovery")] = None
     pin: Annotated[int, taint.Collected("security.mfa")] = 0
 
 
@@ -48,7 +48,9 @@ class Loose:
 
     phone: Phone
     name: str = ""
-    backups: Annotated[list[str], taint.Collected("security.recovery")] = dataclasses.field(default_factory=list)
+    backups: Annotated[list[str], taint.Collected("security.account_recovery")] = dataclasses.field(
+        default_factory=list
+    )
 
 
 class Child(Loose):
@@ -90,7 +92,7 @@ def test_model() -> None:
     assert label.category == "user.contact.phone_number"
     assert label.source == f"{__name__}.Enrolment.phone"
     assert purposes(user.backups[0]) == {"security.mfa"}
-    assert purposes(user.born) == {"security.recovery"}
+    assert purposes(user.born) == {"security.account_recovery"}
     assert purposes(user.pin) == {"security.mfa"}
     assert isinstance(user.born, dt.date)
     assert purposes(user.name) == frozenset()
@@ -152,7 +154,7 @@ def test_classes(cls: Any) -> None:
 
 def test_list_field() -> None:
     """A collected list has its texts labelled."""
-    assert purposes(Loose("+1", backups=["+49"]).backups[0]) == {"security.recovery"}
+    assert purposes(Loose("+1", backups=["+49"]).backups[0]) == {"security.account_recovery"}
 
 
 def test_subclass_labels_once() -> None:

@@ -104,7 +104,7 @@ def test_the_safe_twin_passes(evidence: str, make: Any, path: str) -> None:
 def test_a_match_of_two_purposes_needs_one_collection_that_allows() -> None:
     """A value that one collection took for security and another for advertising passes; two that both forbid do not."""
     taint.label("someone@example.org", purpose="security.mfa")
-    taint.label("someone@example.org", purpose="billing")
+    taint.label("someone@example.org", purpose="finance")
     with pytest.raises(taint.PurposeViolationError) as error:
         upload("someone@example.org")
     assert error.value.violation.evidence is Evidence.CONTENT

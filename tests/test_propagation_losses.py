@@ -74,7 +74,7 @@ def test_the_page_is_the_one_that_the_rows_make() -> None:
     [
         ("x.upper()", Kept.EXACTLY),
         ("[x, 'plain']", Kept.EXACTLY),
-        ("taint.label(x, purpose='a.b') if taint.labels_of(x) else x", Kept.WHOLE),
+        ("taint.label(x, purpose='service') if taint.labels_of(x) else x", Kept.WHOLE),
         ("taint.plain(x)", Kept.LOST),
         ("[x, taint.plain(x)]", Kept.LOST),
         ("len(x)", Kept.UNRELATED),

@@ -63,7 +63,7 @@ SPECIAL: Any = "x<" + taint.label('é"&', purpose="security.mfa") + ">"
         (lambda: urllib.parse.quote(SPECIAL), "x%3C«%C3%A9%22%26»%3E"),
         (lambda: urllib.parse.unquote(urllib.parse.quote(SPECIAL)), 'x<«é"&»>'),
         (lambda: html.escape(SPECIAL), "x&lt;«é&quot;&amp;»&gt;"),
-        (lambda: shlex.quote("x " + taint.label("a'b", purpose="a.b")), """'x «a'"'"'b»'"""),
+        (lambda: shlex.quote("x " + taint.label("a'b", purpose="service")), """'x «a'"'"'b»'"""),
         (lambda: xml.sax.saxutils.escape(SPECIAL), 'x&lt;«é"&amp;»&gt;'),
         (lambda: _csv_line(["x", SPECIAL]), 'x,"x<«é""&»>"\r\n'),
         (lambda: html.unescape(html.escape(SPECIAL)), 'x<«é"&»>'),

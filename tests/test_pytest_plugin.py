@@ -32,7 +32,7 @@ def newsletter():
 def upload(rows):
     pass
 
-@taint.sink(purpose="crm", name="crm.export")
+@taint.sink(purpose="sales", name="crm.export")
 def export(rows):
     pass
 
@@ -346,7 +346,7 @@ def test_canaries(suite: Suite) -> None:
         "    db = sqlite3.connect(path)\n    db.execute('create table t as select ? as c', (text,))\n    db.commit()\n"
         + "".join(
             f"def test_{name}(canaries, tmp_path):\n"
-            f"    phone = canaries.phone(purpose='crm')\n    plain = taint.plain(phone)\n    {leave}\n"
+            f"    phone = canaries.phone(purpose='sales')\n    plain = taint.plain(phone)\n    {leave}\n"
             for name, (leave, _) in CANARIES.items()
         )
     )

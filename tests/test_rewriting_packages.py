@@ -70,7 +70,7 @@ for text in ("1.0", "1!2.0a1.post2.dev3+local.4", "v1-1", "bad"):
 print([str(tag) for tag in tags.sys_tags()][:50], repr(specifiers.SpecifierSet(">=1,!=1.5,<2")))
 print(markers.Marker("os_name == 'nt' or (python_version in '3.7 3.8' and extra != 'x')"))
 """,
-    "email configparser textwrap string html difflib csv pprint argparse json": """
+    "email configparser textwrap html difflib csv pprint argparse json": """
 import argparse, configparser, csv, difflib, email, email.message, email.policy
 import html, io, json, pprint, string, textwrap
 import email.mime.multipart, email.mime.text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 import taint
 from taint import telemetry
 from taint.labels import Trace
-from taint.policy import CallSite, Flow, Outcome
+from taint.policy import CallSite, Flow, Outcome, Suppression
 from taint.telemetry.metrics import MAX_NAMES
 from taint.testing import record
 from tests.pipelines import Pipeline, pipeline
@@ -50,18 +51,12 @@ def a_flow(**changes: Any) -> Flow:
     return replace(flow, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressedFlow(Flow):
-    """A flow that a suppression lets pass."""
-
-    suppressed: str | None = None
-
-
 def a_suppressed_flow() -> Flow:
     """Give the record of a suppressed violation."""
-    flow = a_flow()
-    fields = {name: getattr(flow, name) for name in Flow.__dataclass_fields__}
-    return SuppressedFlow(**fields, suppressed="known")
+    return replace(
+        a_flow(),
+        suppressed=Suppression("purpose-limitation", reason="known", owner="ads-team", expires=dt.date(2999, 1, 1)),
+    )
 
 
 def test_violation_is_a_log_event_with_the_spans_fields(pipeline: Pipeline) -> None:

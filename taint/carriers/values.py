@@ -19,6 +19,7 @@ from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
 from taint.errors import ConfigurationError
 from taint.guard import shown
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
+from taint.losses import count_loss
 from taint.modes import Mode, current_mode
 from taint.purposes import category_key, purpose_keys
 
@@ -74,7 +75,7 @@ def collected(
         except ValueError as error:
             msg = f"trace is {error}"
             raise ConfigurationError(msg) from None
-    if source is not None:
+    if isinstance(source, str):
         source = shown(source)
     if subject is not None:
         subject = str.__str__(str(subject))
@@ -131,7 +132,7 @@ def label(
         caller = sys._getframe(1)
         place = (caller.f_globals.get("__name__", "?"), caller.f_code.co_qualname)
     else:
-        place = source
+        place = shown(source)
     if trace is None and subject is None and type(purpose) is str:
         labels = _labels(purpose, category, None, consent, place, current_trace())
     else:
@@ -224,6 +225,8 @@ def plain(value: T) -> T:
 
 
 def _plain_leaf(leaf: Any) -> Any:
+    if is_carrier(leaf):
+        count_loss("taint.plain")
     if isinstance(leaf, TaintedStr):
         return str.__str__(leaf)
     if isinstance(leaf, TaintedBytes):

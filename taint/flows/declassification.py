@@ -19,6 +19,7 @@ from taint.modes import Mode, current_mode
 from taint.policy import CallSite, current_policy
 from taint.policy.rules import DeclassificationLimit, Facts, matches_pattern
 from taint.purposes import purpose_keys
+from taint.telemetry import declassified
 
 __all__ = ["Declassification", "declassify", "listen_to_declassifications", "unlisten_to_declassifications"]
 
@@ -66,7 +67,7 @@ def listen_to_declassifications(listener: Listener) -> None:
 def unlisten_to_declassifications(listener: Listener) -> None:
     """Stop telling a listener."""
     global _listeners  # noqa: PLW0603  # As above.
-    _listeners = tuple(one for one in _listeners if one is not listener)
+    _listeners = tuple(one for one in _listeners if one != listener)
 
 
 def declassify(
@@ -206,6 +207,13 @@ def _tell(record: Declassification) -> None:
         record.approved_by,
         "" if record.consent is None else f", consent {record.consent}",
         "" if record.expires is None else f", until {record.expires.isoformat()}",
+    )
+    declassified(
+        purposes=record.labels.purposes,
+        sources=record.labels.sources,
+        to=record.to,
+        reason=record.reason,
+        approved_by=record.approved_by,
     )
     for listener in _listeners:
         try:

@@ -44,7 +44,7 @@ class _InZone:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         purpose, name, mode, widens, collecting = self._handed
-        observation.active = True
+        observation.begin()
         token = observation.observer.set(Zone(purpose, name, mode, widens=widens))
         collecting_token = observation.collecting.set(collecting)
         try:

@@ -43,7 +43,7 @@ def listen(listener: Listener) -> None:
 def unlisten(listener: Listener) -> None:
     """Stop telling a listener."""
     global _listeners  # noqa: PLW0603  # As above.
-    _listeners = tuple(one for one in _listeners if one is not listener)
+    _listeners = tuple(one for one in _listeners if one != listener)
 
 
 def is_heard() -> bool:
@@ -65,7 +65,7 @@ def watch(watcher: Watcher) -> None:
 def unwatch(watcher: Watcher) -> None:
     """Stop showing values to a watcher."""
     global _watchers  # noqa: PLW0603  # As above.
-    _watchers = tuple(one for one in _watchers if one is not watcher)
+    _watchers = tuple(one for one in _watchers if one != watcher)
 
 
 def show(value: object, root: str, sink: str, purpose: str) -> None:

@@ -1,7 +1,7 @@
 """What is allowed: policies, decisions, verdicts and the flows they are about."""
 
 from taint.policy.consent import ConsentStore, InMemoryConsentStore, current_consent_store, set_consent_store
-from taint.policy.current import current_decider, current_policy, reload_policy, set_policy, use_policy
+from taint.policy.current import current_decider, current_policy, read_policy_again, set_policy, use_policy
 from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
 from taint.policy.loading import load_policy, make_policy
 from taint.policy.records import flow_from_record, flow_record
@@ -30,7 +30,7 @@ __all__ = [
     "flow_record",
     "load_policy",
     "make_policy",
-    "reload_policy",
+    "read_policy_again",
     "set_consent_store",
     "set_policy",
     "use_policy",

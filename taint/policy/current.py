@@ -16,7 +16,7 @@ from taint.policy.loading import has_policy, load_policy, make_policy
 from taint.policy.rules import Policy
 from taint.purposes import built_in, current_taxonomy, set_preparation, set_taxonomy
 
-__all__ = ["current_decider", "current_policy", "reload_policy", "set_policy", "use_policy"]
+__all__ = ["current_decider", "current_policy", "read_policy_again", "set_policy", "use_policy"]
 
 _logger = logging.getLogger("taint")
 _lock = threading.RLock()
@@ -80,7 +80,7 @@ def use_policy(
     return made
 
 
-def reload_policy() -> Policy:
+def read_policy_again() -> Policy:
     """Read the policy's file again and put it in force, in one step.
 
     Raises:

@@ -22,7 +22,7 @@ from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_tex
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
-from taint.propagation.losses import count_loss
+from taint.losses import count_loss
 from taint.propagation.patches import Wrapper
 
 __all__ = [

@@ -27,8 +27,8 @@ from taint.carriers.text import TaintedStr, carry_text, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
+from taint.losses import count_loss
 from taint.propagation.follow import carry_texts, covered, exact, is_plain, piecewise
-from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, patches_in
 from taint.propagation.regex import TaintedPattern
 

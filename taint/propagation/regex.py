@@ -26,8 +26,8 @@ from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
+from taint.losses import count_loss
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all, through
-from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 
 __all__ = ["TaintedMatch", "TaintedPattern", "patches", "pattern_swaps"]

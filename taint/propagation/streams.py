@@ -21,6 +21,7 @@ from taint.carriers.text import TaintedBytes, TaintedStr, carry_text, join_piece
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
+from taint.losses import count_loss
 from taint.propagation.follow import (
     CARRIERS,
     by_characters,
@@ -30,7 +31,6 @@ from taint.propagation.follow import (
     followed,
     piecewise,
 )
-from taint.propagation.losses import count_loss
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 from taint.propagation.regex import pattern_swaps
 

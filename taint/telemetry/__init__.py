@@ -1,7 +1,8 @@
 """What observability sees: OpenTelemetry signals, through its API alone, with label keys and never values."""
 
+from taint.losses import count_loss
 from taint.telemetry.emission import declassified, emit, flush, policy_reloaded, reset, set_up
-from taint.telemetry.metrics import count_check, count_loss, observe_known_values
+from taint.telemetry.metrics import count_check, observe_known_values
 
 __all__ = [
     "count_check",

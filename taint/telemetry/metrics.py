@@ -14,6 +14,7 @@ from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
+from taint import losses
 from taint.guard import after_fork, shown
 from taint.policy import Flow, Outcome
 from taint.telemetry import attributes as names
@@ -27,7 +28,6 @@ __all__ = [
     "count_declassification",
     "count_dropped",
     "count_flow",
-    "count_loss",
     "observe_known_values",
     "reset_counts",
     "use_meter_provider",
@@ -84,7 +84,6 @@ violations = Tally(
 )
 gaps = Tally((names.SINK_NAME, names.SINK_PURPOSE, names.SECURITY_RULE_NAME))
 declassifications = Tally((names.SINK_PURPOSE,))
-lost_labels = Tally((names.LOSS_OPERATION,))
 dropped_signals = Tally(())
 
 _known_values: Callable[[], int] | None = None
@@ -124,14 +123,13 @@ def count_declassification(purpose: str) -> None:
     declassifications.add(shown(purpose))
 
 
-def count_loss(operation: str, amount: int = 1) -> None:
-    """Count labels that could not be followed through an operation.
-
-    Args:
-        operation: The operation's name, such as `plain` or `msgspec.json.encode`.
-        amount: How many.
-    """
-    lost_labels.add(shown(operation), amount=amount)
+def _observed_losses(_options: CallbackOptions | None = None) -> Iterator[Observation]:
+    counts = losses.counts()
+    kept = dict(list(counts.items())[:MAX_NAMES])
+    if len(counts) > MAX_NAMES:
+        kept[names.OTHER] = sum(counts.values()) - sum(kept.values())
+    for operation, count in kept.items():
+        yield Observation(count, {names.LOSS_OPERATION: operation})
 
 
 def count_dropped() -> None:
@@ -154,6 +152,7 @@ def reset_counts() -> None:
     """Begin every count again: a forked process must not send its parent's once more."""
     global _turn  # noqa: PLW0603  # As in `count_check`.
     _turn = 0
+    losses.reset()
     for tally in _tallies:
         tally.clear()
 
@@ -163,15 +162,20 @@ def use_meter_provider(provider: MeterProvider | None = None) -> None:
     global _duration  # noqa: PLW0603  # The one instrument that a check records into.
     meter = get_meter(SCOPE, __version__, provider, SCHEMA_URL)
     counters = (
-        (names.METRIC_CHECKS, "{check}", "Checks of what a sink received.", checks),
-        (names.METRIC_VIOLATIONS, "{violation}", "Flows to a purpose that the data was not collected for.", violations),
-        (names.METRIC_GAPS, "{gap}", "Flows that could not be decided.", gaps),
-        (names.METRIC_DECLASSIFICATIONS, "{declassification}", "Widenings of use.", declassifications),
-        (names.METRIC_LOST_LABELS, "{label}", "Labels that could not be followed.", lost_labels),
-        (names.METRIC_DROPPED_SIGNALS, "{signal}", "Signals that a late exporter made drop.", dropped_signals),
+        (names.METRIC_CHECKS, "{check}", "Checks of what a sink received.", checks.observe),
+        (
+            names.METRIC_VIOLATIONS,
+            "{violation}",
+            "Flows to a purpose that the data was not collected for.",
+            violations.observe,
+        ),
+        (names.METRIC_GAPS, "{gap}", "Flows that could not be decided.", gaps.observe),
+        (names.METRIC_DECLASSIFICATIONS, "{declassification}", "Widenings of use.", declassifications.observe),
+        (names.METRIC_LOST_LABELS, "{label}", "Labels that could not be followed.", _observed_losses),
+        (names.METRIC_DROPPED_SIGNALS, "{signal}", "Signals that a late exporter made drop.", dropped_signals.observe),
     )
-    for name, unit, description, tally in counters:
-        meter.create_observable_counter(name, [tally.observe], unit, description)
+    for name, unit, description, observe in counters:
+        meter.create_observable_counter(name, [observe], unit, description)
     meter.create_observable_gauge(
         names.METRIC_KNOWN_VALUES, [_observed_known_values], "{value}", "Values that are remembered by fingerprint."
     )

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 
+from taint.guard import shown
+
 __all__ = ["count_loss", "counts", "reset"]
 
 _counts: Counter[str] = Counter()
 
 
-def count_loss(consumer: str) -> None:
+def count_loss(consumer: str, amount: int = 1) -> None:
     """Count that a labelled value went into a consumer and came out without labels.
 
     Args:
-        consumer: Its dotted name, `zlib.crc32`; never a value.
+        consumer: Its dotted name, `zlib.crc32`; a labelled text is not shown.
+        amount: How many values.
     """
-    _counts[consumer] += 1
+    _counts[shown(consumer)] += amount
 
 
 def counts() -> dict[str, int]:
