@@ -70,7 +70,8 @@ def configure(
         set_known_values(current_known_values() or KnownValues())
     elif known_values is not None:
         set_known_values(known_values or None)
-    observe_known_values(_known_count)
+    if known_values is not None:
+        observe_known_values(_known_count if current_known_values() is not None else None)
     if trail is not None:
         audit_to(trail)
 

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 import taint
-from taint.propagation import GROUPS, losses
+from taint import losses
+from taint.propagation import GROUPS
 from taint.propagation.patches import _applied
 
 PHONE: Any = taint.label("0100", purpose="security.mfa", source="test")
