@@ -30,7 +30,10 @@ INTEGRATIONS = {
     "orjson": "taint.integrations.orjson:OrjsonIntegration",
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
+    "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
+    "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
+    "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",
     "ujson": "taint.integrations.ujson:UjsonIntegration",
     "yaml": "taint.integrations.yaml:YamlIntegration",
 }

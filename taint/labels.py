@@ -83,6 +83,8 @@ class Label:
         consent: An identifier of the consent receipt.
         trace: The span in which it was collected.
         grants: The declassifications of the value since then.
+        derivation: `direct` where the value is derived from what was collected, `indirect` where what was
+            collected only decided that the value is here: a query's JOIN, WHERE, GROUP BY, ORDER BY.
     """
 
     purposes: frozenset[str]
@@ -92,6 +94,7 @@ class Label:
     consent: str | None = None
     trace: Trace | None = None
     grants: frozenset[Grant] = frozenset()
+    derivation: str = "direct"
 
     def __post_init__(self) -> None:
         """Refuse a label that says nothing."""

@@ -270,8 +270,11 @@ class TestFlows:
             account = enrol_two_factor(session, "Ana", "+49 1512 3456789")
             allow_marketing(session, account, phone="+49 1512 3456789", email="ana@example.org")
             new = [one for one in session.new if isinstance(one, Contact)]
+            session.flush()
             labelled = {(one.category, *taint.labels_of(one.value).purposes) for one in new}
-            assert labelled == {(one.category, one.purpose) for one in new}
+            assert all(taint.labels_of(one.value).sources for one in new)
+            session.expire_all()
+            assert labelled == {(one.category, *taint.labels_of(one.value).purposes) for one in new}
             assert labelled == {(PHONE, "security.mfa"), (PHONE, "advertising"), (EMAIL, "advertising")}
 
 

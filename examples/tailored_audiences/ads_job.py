@@ -21,7 +21,6 @@ import taint
 from examples.tailored_audiences.customer_list import CustomerList, read_customer_list
 from examples.tailored_audiences.errors import BadInputError, run_main
 from examples.tailored_audiences.match_keys import email_key, phone_key
-from examples.tailored_audiences.relabel import relabel
 from examples.tailored_audiences.store import EMAIL, Contact, open_database
 from examples.tailored_audiences.telemetry import tracing
 
@@ -50,11 +49,11 @@ class Audience:
 def read_candidates(engine: Engine) -> Iterator[Candidate]:
     """Read every contact detail of every account.
 
-    Labels: as in the database; see ``relabel``.
+    Labels: each detail has those with which it was stored.
     """
     with Session(engine) as session:
         for contact in session.scalars(select(Contact).order_by(Contact.id)):
-            yield Candidate(contact.account_id, contact.category, relabel(contact))
+            yield Candidate(contact.account_id, contact.category, contact.value)
 
 
 def is_customer(candidate: Candidate, customers: CustomerList) -> bool:

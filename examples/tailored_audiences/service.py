@@ -12,7 +12,6 @@ from typing import Annotated
 import phonenumbers
 from fastapi import FastAPI, HTTPException
 from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pydantic import AfterValidator, BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -66,7 +65,7 @@ def enrol_two_factor(session: Session, name: str, phone: str) -> Account:
     account = Account(name=name)
     session.add(account)
     session.flush()
-    session.add(_contact(account.id, PHONE, phone, purpose="security.mfa", collected_by="service.enrol_two_factor"))
+    session.add(Contact(account_id=account.id, category=PHONE, value=phone))
     return account
 
 
@@ -78,22 +77,7 @@ def allow_marketing(session: Session, account: Account, phone: str | None, email
     """
     for category, value in ((PHONE, phone), (EMAIL, email)):
         if value is not None:
-            session.add(
-                _contact(account.id, category, value, purpose="advertising", collected_by="service.allow_marketing")
-            )
-
-
-def _contact(account_id: int, category: str, value: str, *, purpose: str, collected_by: str) -> Contact:
-    trace_context: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(trace_context)
-    return Contact(
-        account_id=account_id,
-        category=category,
-        value=value,
-        purpose=purpose,
-        collected_by=collected_by,
-        traceparent=trace_context.get("traceparent"),
-    )
+            session.add(Contact(account_id=account.id, category=category, value=value))
 
 
 def create_app(engine: Engine, tracer_provider: trace.TracerProvider) -> FastAPI:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine, ForeignKey, create_engine, event, inspect
+from sqlalchemy import Engine, ForeignKey, Text, create_engine, event, inspect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from examples.tailored_audiences.errors import BadInputError
+from taint.integrations.sqlalchemy import own_labels
 
 PHONE = "user.contact.phone_number"
 EMAIL = "user.contact.email"
@@ -34,8 +35,7 @@ class Account(Base):
 class Contact(Base):
     """A telephone number or an address, as it was typed.
 
-    ``purpose`` and ``collected_by`` say what it was given for and where; ``traceparent`` is the W3C trace context
-    of the request that brought it.
+    ``value_labels`` keeps what it was given for, where, and in which request; the library writes and reads it.
     """
 
     __tablename__ = "contacts"
@@ -44,9 +44,7 @@ class Contact(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     category: Mapped[str]
     value: Mapped[str]
-    purpose: Mapped[str]
-    collected_by: Mapped[str]
-    traceparent: Mapped[str | None]
+    value_labels: Mapped[str | None] = mapped_column(Text, **own_labels("value"))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["Step", "children", "is_atomic", "map_leaves", "path_text", "walk"]
+__all__ = ["Step", "children", "close_kind", "is_atomic", "map_leaves", "open_kind", "path_text", "walk"]
 
 Step = tuple[Any, str]
 """A way into a container: the steps before it (or None) and the last one, as it is shown."""
@@ -34,6 +34,23 @@ _ATOMIC = frozenset(
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
 """Half of them begin with a letter, and are identifiers."""
+
+_opened: dict[type, Callable[[Any], Iterable[tuple[str, Any]]]] = {}
+
+
+def open_kind(kind: type, reader: Callable[[Any], Iterable[tuple[str, Any]]]) -> None:
+    """Have a library's own container looked into, such as a database row.
+
+    Args:
+        kind: Its exact type.
+        reader: Gives what is directly inside, each with its step: `.name` or `[0]`.
+    """
+    _opened[kind] = reader
+
+
+def close_kind(kind: type) -> None:
+    """Take a library's container for an object again."""
+    _opened.pop(kind, None)
 
 
 def is_atomic(value: object) -> bool:
@@ -93,7 +110,8 @@ def children(value: object) -> Iterable[tuple[str, Any]] | None:
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [("[*]", item) for item in value]
-    return None
+    reader = _opened.get(type(value))
+    return None if reader is None else reader(value)
 
 
 def _mapping_children(value: Any) -> Iterator[tuple[str, Any]]:

@@ -30,6 +30,7 @@ import wrapt
 from taint.carriers import observation
 from taint.carriers.containers import map_leaves, walk
 from taint.carriers.coverage import flat, joined
+from taint.carriers.number import TaintedInt
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.labels import NO_LABELS, Labels
@@ -140,6 +141,8 @@ def labels_of_carrier(value: object) -> Labels:
     if isinstance(value, TaintedProxy):
         labels: Labels = value._self_labels
         return labels
+    if isinstance(value, TaintedInt):
+        return value.labels
     return flat(coverage_of(value))
 
 
@@ -164,6 +167,8 @@ def carry(value: Any, labels: Labels) -> Any:
         result = value
     elif isinstance(value, TaintedStr | TaintedBytes):
         result = add_labels(value, labels)
+    elif kind is TaintedInt:
+        result = value if value.labels >= labels else TaintedInt(int(value), value.labels | labels)
     elif isinstance(value, TaintedProxy):
         own = value._self_labels
         result = value if own >= labels else TaintedProxy(value.__wrapped__, own | labels)
@@ -184,7 +189,7 @@ def add_labels(value: Any, labels: Labels) -> Any:
     return carry_bytes(bytes.__getitem__(value, slice(None)), coverage)
 
 
-_CARRIERS = (TaintedStr, TaintedBytes, TaintedProxy)
+_CARRIERS = (TaintedStr, TaintedBytes, TaintedInt, TaintedProxy)
 
 STRING_LIKE: tuple[type, ...] = (
     *(int, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -115,18 +115,7 @@ def declassify(
 
 
 def _widened(labels: Labels, grant: Grant) -> Labels:
-    return Labels(
-        Label(
-            label.purposes,
-            label.category,
-            label.source,
-            label.subject,
-            label.consent,
-            label.trace,
-            label.grants | {grant},
-        )
-        for label in labels
-    )
+    return Labels(replace(label, grants=label.grants | {grant}) for label in labels)
 
 
 def _check_given(reason: object, approved_by: object, consent: object, expires: object) -> None:

@@ -17,7 +17,7 @@ from taint.policy import UNLABELLED, Decision, Flow, Outcome, Suppression, curre
 
 __all__ = ["flows_at", "flows_of"]
 
-_Group = tuple[Decision, Mode, Suppression | None, frozenset[str], str | None, str | None, tuple[str, ...]]
+_Group = tuple[Decision, Mode, Suppression | None, frozenset[str], str | None, str | None, str, tuple[str, ...]]
 
 
 def _shape(way: Step) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ def flows_of(
                 suppression = decider.suppression(decision, label, purpose, sink, evidence)
             if shape is None:
                 shape = _shape(way)
-            key = (decision, effect, suppression, label.purposes, label.category, label.source, shape)
+            key = (decision, effect, suppression, label.purposes, label.category, label.source, label.derivation, shape)
             groups.setdefault(key, (way, []))[1].append(label)
     if not groups:
         return []

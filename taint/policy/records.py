@@ -6,7 +6,7 @@ is: labels that differ in their subject alone are one here.
     {"kind": "flow", "outcome": "violation", "sink": "ads.upload", "purpose": "advertising.audiences",
      "evidence": "label", "path": "rows[0].phone", "rule": "purpose-limitation", "mode": "block", "count": 2,
      "labels": [{"purposes": ["security.mfa"], "category": "user.contact.phone_number", "source": "shop.enrol",
-                 "consent": null, "trace": "00-...-01", "grants": []}],
+                 "consent": null, "trace": "00-...-01", "grants": [], "derivation": "direct"}],
      "call_site": {"function": "shop.jobs.upload", "file": "jobs.py", "line": 12}, "suppressed": null, "advice": ""}
 
 Whoever writes a file of them may add keys of its own, such as a time; they are passed over.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from taint.evidence import Evidence
@@ -67,7 +68,7 @@ class _Anonymous:
         """Take the person out of a label."""
         if label.subject is None:
             return label
-        return Label(label.purposes, label.category, label.source, None, label.consent, label.trace, label.grants)
+        return replace(label, subject=None)
 
 
 def _label_record(label: Label) -> dict[str, Any]:
@@ -86,6 +87,7 @@ def _label_record(label: Label) -> dict[str, Any]:
             }
             for grant in sorted(label.grants, key=repr)
         ],
+        "derivation": label.derivation,
     }
 
 
@@ -151,6 +153,7 @@ def labels_from_record(labels: Any) -> Labels:
                 )
                 for grant in label.get("grants", ())
             ),
+            label.get("derivation", "direct"),
         )
         for label in labels
     )

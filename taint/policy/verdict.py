@@ -80,6 +80,11 @@ class Flow:
     @property
     def message(self) -> str:
         """Say what happened, what is allowed and what to do, without any value."""
+        if self.evidence is Evidence.LINEAGE and self.outcome is Outcome.GAP:
+            return (
+                f"a query in {self.sink!r} could not be followed: {self.path}. "
+                "Write it so that it can be read, or declare the tables that it uses."
+            )
         if not self.labels:
             return (
                 f"sink {self.sink!r} asks for labelled data, but argument {self.path}{self._others} carries no label. "
@@ -98,6 +103,9 @@ class Flow:
             work = f"zone {self.sink!r} works for {self.purpose!r}"
             what = f"{work}, but here ({self.path}) it uses data that was {collected}"
             cure = f"Leave such values out before the zone begins, collect them for that purpose too, or {declassify}."
+        elif self.evidence is Evidence.LINEAGE:
+            what = f"zone {self.sink!r} works for {self.purpose!r}, but its query uses {self.path}, {collected}"
+            cure = f"Leave the column out of the query, collect its data for that purpose too, or {declassify}."
         else:
             what = f"sink {uses} was {collected}"
             cure = f"Leave it out, collect it for that purpose too, or {declassify}."

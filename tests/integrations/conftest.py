@@ -1,10 +1,13 @@
-"""Every test of an integration begins and ends with nothing wrapped."""
+"""Fixtures of the integrations' tests: nothing wrapped before and after, and real servers, one for the whole run."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
 
 import taint
+from tests.postgres import running_postgres
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,10 @@ def nothing_installed() -> Iterator[None]:
     taint.uninstall()
     yield
     taint.uninstall()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server; tests that ask for it are skipped where there is none."""
+    with running_postgres() as address:
+        yield address

@@ -23,7 +23,18 @@ from taint.propagation import patches
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 NAMES = sorted(INTEGRATIONS)
 # Modules that integrations share; every other file in the folder is an integration.
-SHARED = {"__init__", "base", "calls", "json_calls", "markup_carrier", "msgpack_tree", "registry"}
+SHARED = {
+    "__init__",
+    "base",
+    "calls",
+    "cursors",
+    "json_calls",
+    "markup_carrier",
+    "msgpack_tree",
+    "registry",
+    "sqlalchemy_lineage",
+    "sqlalchemy_rows",
+}
 
 
 def class_of(name: str) -> type[Integration]:

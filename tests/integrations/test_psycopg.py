@@ -1,0 +1,158 @@
+"""psycopg against a real PostgreSQL: labelled rows, labelled parameters, queries decided before they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlglot", reason="the extra 'psycopg' is not installed")
+pytest.importorskip("psycopg", reason="the extra 'psycopg' is not installed")
+
+import psycopg
+from psycopg import rows as pg_rows
+from psycopg import sql
+
+import taint
+from taint.carriers.number import TaintedInt
+from taint.integrations.psycopg import PsycopgIntegration
+from taint.testing import record
+
+DIRECT = {("pg_users.phone", "direct")}
+INDIRECT = {("pg_users.phone", "indirect")}
+SCRIPT = """
+drop table if exists pg_users, pg_uploads;
+create table pg_users (id serial primary key, name text, phone text, ad_phone text);
+create table pg_uploads (phone text);
+insert into pg_users (name, phone, ad_phone) values ('n1', '+1415', '+1415'), ('n2', '+1416', '+1416');
+insert into pg_uploads values ('+1415');
+"""
+MATCH = "select u.id from pg_users u join pg_uploads a on u.phone = a.phone"
+TWIN = "select u.id from pg_users u join pg_uploads a on u.ad_phone = a.phone"
+
+
+def facts(value: object) -> set[tuple[str | None, str]]:
+    """Give the source and derivation of each label."""
+    return {(label.source, label.derivation) for label in taint.labels_of(value)}
+
+
+def install() -> None:
+    """Have the library on, with two columns declared."""
+    columns = {"pg_users.phone": "security.mfa", "pg_users.ad_phone": "advertising"}
+    taint.install(integrations=[PsycopgIntegration(columns=columns)])
+
+
+def conninfo(address: str) -> str:
+    """Write the address as psycopg takes it."""
+    host, _, port = address.partition(":")
+    return f"host={host} port={port} user=taint dbname=postgres"
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[Any]:
+    """Two people, of whom one is in an upload."""
+    install()
+    with psycopg.connect(conninfo(postgres)) as connection:
+        connection.execute(SCRIPT)
+        yield connection
+
+
+FETCHES: dict[str, Callable[[Any, str], Any]] = {
+    "fetchone": lambda db, text: db.execute(text).fetchone(),
+    "fetchmany": lambda db, text: db.execute(text).fetchmany(1)[0],
+    "fetchall": lambda db, text: db.execute(text).fetchall()[0],
+    "iteration": lambda db, text: next(iter(db.execute(text))),
+    "stream": lambda db, text: next(iter(db.cursor().stream(text))),
+    "parameters": lambda db, text: db.execute(f"{text} limit %s", [1]).fetchone(),
+    "named parameters": lambda db, text: db.execute(f"{text} limit %(n)s", {"n": 1}).fetchone(),
+    "bytes": lambda db, text: db.execute(text.encode()).fetchone(),
+    "composed": lambda db, text: db.execute(sql.SQL("{} limit 1").format(sql.SQL(text))).fetchone(),
+    "binary": lambda db, text: db.execute(text, binary=True).fetchone(),
+    "server cursor": lambda db, text: _server_side(db, text),
+    "class_row": lambda db, text: tuple(db.cursor(row_factory=pg_rows.dict_row).execute(text).fetchone().values()),
+}
+
+
+def _server_side(database: Any, text: str) -> Any:
+    with database.cursor("named") as cursor:
+        cursor.execute(text)
+        return cursor.fetchone()
+
+
+@pytest.mark.parametrize("fetch", FETCHES.values(), ids=FETCHES)
+def test_fetched_rows_are_labelled(database: Any, fetch: Callable[..., Any]) -> None:
+    """Every way to fetch gives labelled values where a column is, and exact ones where none is."""
+    row = fetch(database, "select id, lower(phone) from pg_users order by id")
+    assert row == (1, "+1415")
+    assert type(row[0]) is int
+    assert facts(row[1]) == DIRECT
+    row = fetch(database, MATCH)
+    assert isinstance(row[0], TaintedInt)
+    assert facts(row[0]) == INDIRECT
+
+
+def test_zone(database: Any) -> None:
+    """A match in an advertising zone is stopped before PostgreSQL sees it; its safe twins pass."""
+    with taint.zone("advertising.audiences"):
+        for ask in (database.execute, database.cursor().execute, lambda text: list(database.cursor().stream(text))):
+            with pytest.raises(taint.PurposeViolationError) as stopped:
+                ask(MATCH)
+            assert stopped.value.violation.evidence == "lineage"
+            assert database.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+        ((found,),) = database.execute(TWIN).fetchall()
+    with taint.zone("security.mfa"), record() as seen:
+        database.execute(MATCH).fetchall()
+    assert not seen.violations
+    assert taint.check(found, purpose="advertising", sink="crm").is_allowed
+
+
+def test_copy_is_a_gap(database: Any) -> None:
+    """COPY is not followed, and says so."""
+    with record() as seen, database.cursor().copy("copy pg_users (phone) to stdout") as copy:
+        assert b"".join(copy)
+    assert [gap.evidence for gap in seen.gaps] == ["lineage"]
+
+
+@pytest.mark.parametrize(
+    "value", [7, 1.5, dt.date(2001, 2, 3), uuid.UUID(int=5), "text", b"bytes"], ids=lambda value: type(value).__name__
+)
+def test_labelled_values_can_be_bound(database: Any, value: Any) -> None:
+    """A carrier is bound as its value, one and many, by position and by name."""
+    labelled = taint.label(value, purpose="security.mfa")
+    native = database.execute("select %s", [value]).fetchone()
+    assert database.execute("select %s", [labelled]).fetchone() == native
+    assert database.execute("select %(a)s", {"a": labelled}).fetchone() == native
+    database.cursor().executemany("insert into pg_uploads select %s::text", iter([[labelled], (labelled,)]))
+    assert database.execute("select count(*) from pg_uploads").fetchone() == (3,)
+
+
+def test_async(postgres: str) -> None:
+    """The asynchronous cursor labels, and is stopped in a zone."""
+    install()
+
+    async def run() -> None:
+        async with await psycopg.AsyncConnection.connect(conninfo(postgres)) as connection:
+            await connection.execute(SCRIPT)
+            cursor = await connection.execute("select phone from pg_users")
+            assert facts(await cursor.fetchone()) == DIRECT
+            async with connection.cursor("named") as named:
+                await named.execute(MATCH)
+                assert facts(await named.fetchall()) == INDIRECT
+            with taint.zone("advertising"), pytest.raises(taint.PurposeViolationError):
+                await connection.execute(MATCH)
+            with taint.zone("advertising"):
+                await connection.execute(TWIN)
+
+    asyncio.run(run())
+
+
+def test_uninstalled_and_off(database: Any) -> None:
+    """In mode off and after uninstall() rows are exact."""
+    with record(mode="off"):
+        assert type(database.execute("select phone from pg_users").fetchone()[0]) is str
+    taint.uninstall()
+    assert type(database.execute("select phone from pg_users").fetchone()[0]) is str

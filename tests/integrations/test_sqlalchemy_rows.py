@@ -1,0 +1,343 @@
+"""A value's own labels, row by row: written with the value, rolled back with it, read in another process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="the extra 'sqlalchemy' is not installed")
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+import taint
+from taint.integrations.sqlalchemy import own_labels
+from taint.integrations.sqlalchemy_rows import decoded, encoded
+from taint.testing import record
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Base(DeclarativeBase):
+    """The tables of these tests."""
+
+
+class Contact(Base):
+    """A number that was given for security, or one that was given for marketing."""
+
+    __tablename__ = "own_contacts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    value: Mapped[str | None]
+    value_labels: Mapped[str | None] = mapped_column(sa.Text, **own_labels("value"))
+
+
+class Staged(Base):
+    """Where numbers stand before they are contacts."""
+
+    __tablename__ = "own_staged"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    value_labels: Mapped[str | None] = mapped_column(sa.Text, **own_labels("value"))
+
+
+contacts: Any = Contact.__table__
+staged: Any = Staged.__table__
+
+
+def security(value: str) -> str:
+    """Give a number that was collected for security."""
+    return taint.label(
+        value, purpose="security.mfa", category="user.contact.phone_number", source="enrol", subject="7", trace=TRACE
+    )
+
+
+def marketing(value: str) -> str:
+    """Give a number that was collected for advertising: the safe twin."""
+    return taint.label(value, purpose="advertising", source="newsletter")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty database."""
+    taint.install(integrations=["sqlalchemy"])
+    if request.param == "sqlite":
+        made = sa.create_engine(f"sqlite:///{tmp_path / 'own.sqlite3'}")
+    else:
+        pytest.importorskip("psycopg")
+        made = sa.create_engine(f"postgresql+psycopg://taint@{request.getfixturevalue('postgres')}/postgres")
+    Base.metadata.drop_all(made)
+    Base.metadata.create_all(made)
+    yield made
+    Base.metadata.drop_all(made)
+    made.dispose()
+
+
+def stored(engine: sa.Engine) -> dict[int, set[str]]:
+    """Give the purposes that each row's value has, as another session reads them."""
+    with Session(engine) as session:
+        return {one.id: set(taint.labels_of(one.value).purposes) for one in session.scalars(sa.select(Contact))}
+
+
+SECURITY, MARKETING, NONE = {"security.mfa"}, {"advertising"}, set[str]()
+ROWS: list[dict[str, Any]] = [
+    {"id": 1, "value": lambda: security("+1415")},
+    {"id": 2, "value": lambda: marketing("+1415")},
+    {"id": 3, "value": lambda: "plain"},
+]
+
+
+def rows() -> list[dict[str, Any]]:
+    """Make three rows: of security, of marketing, unlabelled."""
+    return [{**row, "value": row["value"]()} for row in ROWS]
+
+
+def _add_each(session: Session) -> None:
+    session.add_all([Contact(**row) for row in rows()])
+
+
+def _upsert(session: Session, set_: Callable[[Any], dict[Any, Any]]) -> None:
+    module: Any = sqlite if session.connection().dialect.name == "sqlite" else postgresql
+    insert = module.insert(contacts)
+    session.execute(insert.on_conflict_do_update(index_elements=["id"], set_=set_(insert.excluded)), rows())
+
+
+INSERTS: dict[str, Callable[[Session], object]] = {
+    "flush": _add_each,
+    "orm bulk": lambda session: session.execute(sa.insert(Contact), rows()),
+    "core executemany": lambda session: session.execute(contacts.insert(), rows()),
+    "core one by one": lambda session: [session.execute(contacts.insert().values(row)) for row in rows()],
+    "core many values": lambda session: session.execute(contacts.insert().values(rows())),
+    "returning": lambda session: session.execute(sa.insert(Contact).returning(Contact.id), rows()).all(),
+    "bulk_insert_mappings": lambda session: session.bulk_insert_mappings(sa.inspect(Contact), rows()),
+    "upsert that inserts": lambda session: _upsert(session, lambda excluded: {"value": excluded.value}),
+}
+
+
+@pytest.mark.parametrize("insert", INSERTS.values(), ids=INSERTS)
+def test_insert(engine: sa.Engine, insert: Callable[[Session], object]) -> None:
+    """However rows are inserted, each value has its own labels when it is read again."""
+    with Session(engine) as session, record() as seen:
+        insert(session)
+        session.commit()
+    assert stored(engine) == {1: SECURITY, 2: MARKETING, 3: NONE}
+    assert not seen.gaps
+
+
+def _change_attribute(session: Session, value: str) -> None:
+    session.get_one(Contact, 1).value = value
+
+
+UPDATES: dict[str, Callable[[Session, str], object]] = {
+    "flush": _change_attribute,
+    "orm update": lambda session, value: session.execute(sa.update(Contact).where(Contact.id == 1).values(value=value)),
+    "core update": lambda session, value: session.execute(
+        contacts.update().where(contacts.c.id == 1).values(value=value)
+    ),
+    "core update by parameters": lambda session, value: session.execute(
+        contacts.update().where(contacts.c.id == 1), {"value": value}
+    ),
+    "core executemany": lambda session, value: session.connection().execute(
+        contacts.update().where(contacts.c.id == sa.bindparam("which")), [{"which": 1, "value": value}]
+    ),
+    "orm bulk update": lambda session, value: session.execute(sa.update(Contact), [{"id": 1, "value": value}]),
+    "upsert": lambda session, value: _upsert(session, lambda excluded: {"value": value}),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "after"),
+    [(security, SECURITY), (marketing, MARKETING), (str, NONE)],
+    ids=["security", "marketing", "unlabelled"],
+)
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+def test_update(
+    engine: sa.Engine, update: Callable[[Session, str], object], make: Callable[[str], str], after: set[str]
+) -> None:
+    """However a value is changed, its labels are those of the new value: none of the old one stays, none is lost."""
+    with Session(engine) as session:
+        session.add(Contact(id=1, value=make("x") if after is NONE else security("x")))
+        session.commit()
+        update(session, make("new"))
+        session.commit()
+    assert stored(engine)[1] == after
+
+
+def test_update_of_another_column(engine: sa.Engine) -> None:
+    """An update that does not write the value leaves its labels."""
+    with Session(engine) as session:
+        _add_each(session)
+        session.commit()
+        session.execute(sa.update(Contact).values(name="x"))
+        session.get_one(Contact, 1).name = "y"
+        session.commit()
+    assert stored(engine) == {1: SECURITY, 2: MARKETING, 3: NONE}
+
+
+def test_upsert_of_what_is_there(engine: sa.Engine) -> None:
+    """An upsert takes the labels of the row that it would have inserted."""
+    with Session(engine) as session:
+        session.execute(contacts.insert(), [{"id": 1, "value": "a"}, {"id": 2, "value": security("b")}])
+        _upsert(session, lambda excluded: {"value": excluded.value})
+        session.commit()
+    assert stored(engine) == {1: SECURITY, 2: MARKETING, 3: NONE}
+
+
+def test_update_from_another_table(engine: sa.Engine) -> None:
+    """UPDATE ... FROM takes the labels of the rows that the values come from, of two those of both."""
+    with Session(engine) as session:
+        session.execute(staged.insert(), [{"id": 1, "value": security("a")}, {"id": 2, "value": marketing("b")}])
+        session.execute(contacts.insert(), [{"id": 1, "value": "x"}, {"id": 2, "value": security("y")}])
+        session.execute(
+            contacts.update().values(value=sa.func.lower(staged.c.value)).where(contacts.c.id == staged.c.id)
+        )
+        session.commit()
+        assert stored(engine) == {1: SECURITY, 2: MARKETING}
+        session.execute(contacts.update().values(value=contacts.c.value + marketing("c")))
+        session.commit()
+    assert stored(engine) == {1: SECURITY | MARKETING, 2: MARKETING}
+
+
+def test_what_cannot_be_kept_is_a_gap(engine: sa.Engine) -> None:
+    """Values from a query or a subquery whose labels are not written with them are a gap; with them they are kept."""
+    with Session(engine) as session, record() as seen:
+        session.execute(staged.insert(), [{"id": 1, "value": security("a")}])
+        session.execute(contacts.insert().from_select(["id", "value"], sa.select(staged.c.id, staged.c.value)))
+        assert len([gap for gap in seen.gaps if "not kept" in gap.path]) == 1
+        subquery = sa.select(staged.c.value).scalar_subquery()
+        session.execute(contacts.update().values(value=subquery))
+        assert len([gap for gap in seen.gaps if "not kept" in gap.path]) == 2
+        session.rollback()
+        seen.flows.clear()
+        session.execute(staged.insert(), [{"id": 1, "value": security("a")}])
+        names = ["id", "value", "value_labels"]
+        query = sa.select(staged.c.id, staged.c.value, staged.c.value_labels)
+        session.execute(contacts.insert().from_select(names, query))
+        session.commit()
+        assert not seen.gaps
+    assert stored(engine) == {1: SECURITY}
+
+
+def test_rollback(engine: sa.Engine) -> None:
+    """A rollback takes back value and labels together."""
+    with Session(engine) as session:
+        session.add(Contact(id=1, value=security("x")))
+        session.commit()
+        session.get_one(Contact, 1).value = marketing("y")
+        session.flush()
+        with session.begin_nested() as savepoint:
+            session.execute(contacts.update().values(value="z"))
+            savepoint.rollback()
+        session.rollback()
+        assert session.get_one(Contact, 1).value == "x"
+    assert stored(engine) == {1: SECURITY}
+
+
+def test_reading_without_the_companion_is_a_gap(engine: sa.Engine) -> None:
+    """A query that leaves the labels behind is a gap; one that gives them labels what it derives from the value."""
+    with Session(engine) as session:
+        _add_each(session)
+        session.commit()
+        with record() as seen:
+            session.execute(sa.select(Contact.value)).all()
+            session.execute(sa.select(sa.func.max(Contact.value), sa.func.max(Contact.value_labels))).all()
+        assert ["which the query does not give" in gap.path for gap in seen.gaps] == [True, True]
+        with record() as seen:
+            query = sa.select(Contact.id, sa.func.upper(Contact.value), Contact.value_labels).order_by(Contact.id)
+            found = session.execute(query)
+            fetched = [found.fetchone(), *found.fetchmany(1), *found]
+        assert not seen.gaps
+    assert [set(taint.labels_of(row).purposes) for row in fetched] == [SECURITY, MARKETING, NONE]
+    assert all(type(row[0]) is int for row in fetched)
+
+
+def test_match_by_such_a_column_in_a_zone_is_a_gap(engine: sa.Engine) -> None:
+    """A query in a zone that finds rows by data of several purposes cannot be decided: a gap, outside labelled rows."""
+    with Session(engine) as session:
+        _add_each(session)
+        session.commit()
+        session.expunge_all()
+        match = sa.select(Contact).where(Contact.value == "+1415").order_by(Contact.id)
+        with record() as seen, taint.zone("advertising"):
+            session.execute(match)
+        assert ["several purposes" in gap.path for gap in seen.gaps] == [True]
+        session.expunge_all()
+        with record() as seen:
+            found = session.scalars(match).all()
+        assert not seen.gaps
+    assert [{(label.derivation, *label.purposes) for label in taint.labels_of(one.id)} for one in found] == [
+        {("indirect", "security.mfa")},
+        {("indirect", "advertising")},
+    ]
+
+
+READER = """
+import json, sys
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+import taint
+from tests.integrations.test_sqlalchemy_rows import Contact
+taint.install(integrations=["sqlalchemy"])
+
+@taint.sink(purpose="advertising.audiences")
+def upload(value): ...
+
+found = {}
+with Session(sa.create_engine(sys.argv[1])) as session:
+    for one in session.scalars(sa.select(Contact)):
+        try:
+            upload(one.value)
+            found[one.id] = "sent"
+        except taint.PurposeViolationError:
+            (label,) = taint.labels_of(one.value)
+            found[one.id] = [*label.purposes, label.category, label.source, label.subject, str(label.trace)]
+print(json.dumps(found))
+"""
+
+
+def test_another_process(engine: sa.Engine) -> None:
+    """Another process reads each value with all that was known of it: the security number is stopped, its twin sent."""
+    with Session(engine) as session:
+        _add_each(session)
+        session.commit()
+    url = engine.url.render_as_string(hide_password=False)
+    run = subprocess.run(
+        [sys.executable, "-c", READER, url], cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == {
+        "1": ["security.mfa", "user.contact.phone_number", "enrol", "7", TRACE],
+        "2": "sent",
+        "3": "sent",
+    }
+
+
+def test_text_of_labels_comes_back() -> None:
+    """Labels come out of their text as they went in, and joined texts as joined labels."""
+    one, other = taint.labels_of(security("x")), taint.labels_of(marketing("y"))
+    assert decoded(encoded(one) or "") == one
+    assert decoded(f"{encoded(one)}\n\n{encoded(other)}") == one | other
+    assert encoded(taint.labels_of("plain")) is None
+
+
+@pytest.mark.parametrize("text", ["x", "{}", "[]", '{"purposes":[]}', '{"purposes":["a"],"more":1}', '{"purposes":3}'])
+def test_text_of_something_else(text: str) -> None:
+    """Text that is not of labels is refused without showing it."""
+    with pytest.raises(ValueError, match="not the text of labels"):
+        decoded(text)
+
+
+def test_companion_with_something_else_is_a_gap(engine: sa.Engine) -> None:
+    """A companion column that somebody else wrote to is a gap, and the row is given."""
+    with Session(engine) as session, record() as seen:
+        session.execute(contacts.insert(), [{"id": 1, "value": "x", "value_labels": "other"}])
+        assert session.scalars(sa.select(Contact)).one().value == "x"
+    assert ["something else" in gap.path for gap in seen.gaps] == [True]
