@@ -35,7 +35,16 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["STRING_LIKE", "TaintedProxy", "add_labels", "carry", "is_carrier", "labels_of_carrier", "unwrapped"]
+__all__ = [
+    "STRING_LIKE",
+    "TaintedProxy",
+    "add_labels",
+    "carry",
+    "exact",
+    "is_carrier",
+    "labels_of_carrier",
+    "unwrapped",
+]
 
 _NEVER = (type(None), bool, type(NotImplemented), type(...), type)
 
@@ -149,6 +158,18 @@ def labels_of_carrier(value: object) -> Labels:
 def unwrapped(value: Any) -> Any:
     """Give what a proxy holds; anything else as it is."""
     return value.__wrapped__ if isinstance(value, TaintedProxy) else value
+
+
+def exact(value: Any) -> Any:
+    """Give what a carrier holds, as the exact type; anything else as it is. Labels: left behind."""
+    kind = type(value)
+    if kind is TaintedStr:
+        return str.__str__(value)
+    if kind is TaintedBytes:
+        return bytes.__getitem__(value, slice(None))
+    if kind is TaintedInt:
+        return int(value)
+    return unwrapped(value)
 
 
 def carry(value: Any, labels: Labels) -> Any:

@@ -14,8 +14,8 @@ from taint.carriers import observation
 from taint.carriers.containers import Step, is_atomic, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
-from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
+from taint.carriers.proxy import TaintedProxy, carry, exact, is_carrier, labels_of_carrier
+from taint.carriers.text import TaintedStr, carry_text
 from taint.errors import ConfigurationError
 from taint.guard import shown
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
@@ -227,8 +227,4 @@ def plain(value: T) -> T:
 def _plain_leaf(leaf: Any) -> Any:
     if is_carrier(leaf):
         count_loss("taint.plain")
-    if isinstance(leaf, TaintedStr):
-        return str.__str__(leaf)
-    if isinstance(leaf, TaintedBytes):
-        return bytes.__getitem__(leaf, slice(None))
-    return leaf.__wrapped__ if isinstance(leaf, TaintedProxy) else leaf
+    return str.__str__(leaf) if isinstance(leaf, TaintedStr) else exact(leaf)  # Also of a carrier's subclass.

@@ -17,7 +17,7 @@ from typing import Any
 from taint.carriers.containers import is_atomic, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import TaintedProxy, add_labels
+from taint.carriers.proxy import TaintedProxy, add_labels, exact
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
@@ -49,16 +49,6 @@ CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
 
 Rule = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """(native value, native function, the call's own arguments) -> the value, labelled."""
-
-
-def exact(value: Any) -> Any:
-    """Give what a carrier holds, as the exact type; anything else as it is. Labels: left behind."""
-    kind = type(value)
-    if kind is TaintedStr:
-        return str.__str__(value)
-    if kind is TaintedBytes:
-        return bytes.__getitem__(value, slice(None))
-    return value.__wrapped__ if kind is TaintedProxy else value
 
 
 def is_plain(value: Any) -> bool:

@@ -140,12 +140,12 @@ def test_labelled_values_can_be_bound(database: sqlite3.Connection, value: Any) 
     """A carrier of a type that sqlite3 takes is bound as its value; of another, the error is sqlite3's own."""
     labelled = taint.label(value, purpose="security.mfa")
     try:
-        native = database.execute("select ?1", (value,)).fetchone()
+        native = database.execute("select ?", (value,)).fetchone()
     except sqlite3.Error as error:
         with pytest.raises(type(error)):
-            database.execute("select ?1", (labelled,))
+            database.execute("select ?", (labelled,))
         return
-    assert database.execute("select ?1", (labelled,)).fetchone() == native
+    assert database.execute("select ?", (labelled,)).fetchone() == native
     assert database.execute("select :a", {"a": labelled}).fetchone() == native
     database.executemany("insert into l3_uploads values (?)", iter([(labelled,), [labelled]]))
 
