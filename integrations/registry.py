@@ -45,6 +45,10 @@ _made: dict[str, Integration] = {}
 _installed: list[Integration] = []
 
 
+_left_out: set[str] = set()
+"""What was said to be left out: once is enough."""
+
+
 def integration_names() -> list[str]:
     """Give the identifiers of all integrations, of other packages too."""
     return sorted({*INTEGRATIONS, *(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS))})
@@ -73,7 +77,9 @@ def install_integrations(wanted: Iterable[str | Integration] | None = None) -> N
                 except IntegrationError as error:
                     if wanted is not None:
                         raise
-                    _logger.warning("left out: %s", error)
+                    if str(item) not in _left_out:
+                        _left_out.add(str(item))
+                        _logger.warning("left out: %s", error)
         except IntegrationError:
             while len(_installed) > begun:
                 _installed.pop().uninstall()

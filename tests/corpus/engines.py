@@ -7,6 +7,7 @@ leak. This library is one; the others show what is gained over less.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import json
 import sys
@@ -16,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
 import taint
+from taint.evidence import KnownValues, set_known_values
 from taint.testing import record
 
 __all__ = ["ENGINES", "Engine", "PurposeTaint", "SubstringMatch"]
@@ -55,15 +57,25 @@ class Engine(Protocol):
 
 
 class PurposeTaint:
-    """This library: labels, zones and, where they are on, known values; in report mode."""
+    """This library with all its nets: rewritten programs, labels, zones, known values; in report mode."""
 
     name = "purpose-taint"
+
+    @staticmethod
+    def load(name: str) -> None:
+        """Import a module of programs, rewritten."""
+        taint.install(packages=[name])
+        try:
+            importlib.import_module(name)
+        finally:
+            taint.uninstall()
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         taint.install()
+        self._stack.callback(set_known_values, set_known_values(KnownValues()))
         self._seen = self._stack.enter_context(record(mode="report"))
         self._sink = taint.sink(purpose=USE, name="corpus")(_take)
         return self
