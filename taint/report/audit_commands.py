@@ -31,7 +31,7 @@ def _verify(options: argparse.Namespace) -> int:
         key = None if options.key_file is None else Path(options.key_file).read_bytes()
         found = verify(options.file, key=key)
     except OSError as error:
-        sys.stderr.write(f"no key at {options.key_file!r}: {error.strerror}. Name the file that holds it.\n")
+        sys.stderr.write(f"{error.filename!r} cannot be read: {error.strerror}. Check its path and its permissions.\n")
         return BAD_INPUT
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

@@ -6,16 +6,18 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from taint.errors import ConfigurationError
 from taint.evidence import Evidence
 from taint.labels import Label
-from taint.policy import Decider, Outcome, Policy, current_policy, load_policy
+from taint.policy import Decider, Outcome, Policy, current_policy, find_policy, load_policy
 from taint.policy.explanation import explain
 from taint.policy.replay import Change, Replay, replay
 from taint.purposes import known_category, known_purpose
+from taint.telemetry.audit import segments
 
 __all__ = ["add_parser"]
 
@@ -50,7 +52,7 @@ def _add_explain(subparsers: Subparsers) -> None:
 
 def _add_replay(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("replay", help="say which recorded verdicts another policy would change")
-    parser.add_argument("audit", help="an audit file, JSON lines")
+    parser.add_argument("audit", help="the audit file, JSON lines; rotated ones beside it are read first")
     _add_policy(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=lambda options: _guarded(_replay, options))
@@ -71,7 +73,16 @@ def _guarded(command: Any, options: argparse.Namespace) -> int:
 
 
 def _policy(file: str | None, environment: str | None) -> Policy:
-    return current_policy() if file is None else load_policy(file, environment=environment)
+    found = file or (None if environment is None else find_policy())
+    if found is not None:
+        return load_policy(found, environment=environment)
+    if environment is not None:
+        msg = (
+            f"an environment without a policy: {environment!r}. Environments are those of a policy, and there is no "
+            "taint.toml or [tool.taint] in pyproject.toml here. Name the policy's file too."
+        )
+        raise ConfigurationError(msg)
+    return current_policy()
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -91,8 +102,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     policy = _policy(options.policy, options.environment)
-    with Path(options.audit).open("rb") as file:
-        found = replay(file, policy)
+    found = replay(_lines_of(Path(options.audit)), policy)
     if options.json:
         sys.stdout.write(json.dumps(_as_json(found)) + "\n")
     else:
@@ -100,6 +110,17 @@ def _replay(options: argparse.Namespace) -> int:
     if found.unreadable:
         return BAD_INPUT
     return CHANGES if found.changed else NO_CHANGE
+
+
+def _lines_of(audit: Path) -> Iterator[bytes]:
+    """Give the lines of an audit trail: of the files that were rotated away first."""
+    files = segments(audit)
+    if not files:
+        msg = f"no audit file at {str(audit)!r}. Name the file that taint.configure(audit=...) writes."
+        raise ConfigurationError(msg)
+    for one in files:
+        with one.open("rb") as lines:
+            yield from lines
 
 
 def _as_text(found: Replay) -> list[str]:
