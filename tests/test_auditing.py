@@ -123,7 +123,7 @@ def test_mistakes_change_nothing(tmp_path: Path) -> None:
     """A file that cannot be opened, or something else that is wrong, leaves the trail before as it was."""
     audit = tmp_path / "audit.jsonl"
     taint.configure(audit=audit)
-    with pytest.raises(taint.ConfigurationError, match="no audit file at .*No such file or directory"):
+    with pytest.raises(taint.ConfigurationError, match=r"no audit file at .*No such file or directory"):
         taint.configure(audit=tmp_path / "none" / "audit.jsonl")
     with pytest.raises(taint.ConfigurationError, match="audit is no file: 'bool'"):
         taint.configure(audit=True)  # type: ignore[arg-type]  # The mistake that is tested.

@@ -188,6 +188,20 @@ def test_replay_of_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "5 lines are no records and were passed over: 2, 3, 4, 5, 7" in capsys.readouterr().out
 
 
+def test_environment_of_the_policy_that_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--environment` holds for the policy of the working directory too; without any policy it is a mistake."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["policy", "--environment", "production"]) == 2
+    assert "an environment without a policy: 'production'" in capsys.readouterr().err
+    (tmp_path / "taint.toml").write_text('mode = "report"\n[environments.production]\nmode = "block"\n')
+    assert main(["policy", "--environment", "production"]) == 0
+    assert "mode block" in capsys.readouterr().out
+    assert main(["policy", "--environment", "prod"]) == 2
+    assert "there is no environment 'prod'. Known are 'production'." in capsys.readouterr().err
+
+
 def test_policy_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Checking a file says what is in it, or what is wrong with it."""
     file = tmp_path / "taint.toml"
