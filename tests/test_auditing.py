@@ -100,6 +100,15 @@ def test_no_value_and_no_subject_is_written(tmp_path: Path) -> None:
         assert SUBJECT not in text
 
 
+def test_people_are_counted_and_not_told_apart(tmp_path: Path) -> None:
+    """Labels that differ in whose data it is alone are one in a record, with how many there were."""
+    audit = tmp_path / "audit.jsonl"
+    taint.configure(audit=audit)
+    upload([{"phone": taint.label(PHONE, purpose="security.mfa", subject=who)} for who in range(3)])
+    (flow,) = _records(audit)
+    assert (flow["count"], len(flow["labels"])) == (3, 1)
+
+
 def test_switching_off_and_over(tmp_path: Path) -> None:
     """`audit=False` ends the trail, another file takes over, and other settings leave it alone."""
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
@@ -169,7 +178,7 @@ taint.configure(audit=path)
 phone = taint.label("+14155550100", purpose="security.mfa")
 send(phone)
 resource.setrlimit(resource.RLIMIT_FSIZE, (700, resource.RLIM_INFINITY))
-send(phone); send(phone)
+send(phone)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 send(phone); send(phone)
 taint.configure(audit=False)
