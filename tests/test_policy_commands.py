@@ -95,7 +95,18 @@ expires = 2999-01-01
     assert "gap: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("sink", "mode"), [("crm.export", "report"), ("ads.upload", "redact")])
+def test_explain_says_the_mode_of_the_policy(
+    sink: str, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mode that it names is what the policy that is asked about would do, not what holds here."""
+    policy = _policy(tmp_path, 'mode = "report"\n[sinks."ads.*"]\nmode = "redact"\n')
+    assert main([*INCIDENT, "--sink", sink, *policy]) == 1
+    assert f"mode here: {mode}\n" in capsys.readouterr().out
+
+
 MISTAKES = [
+    (["replay", "/"], "'/' cannot be read: Is a directory"),
     (["explain", "--from", "securty.mfa", "--to", "advertising"], "Did you mean 'security.mfa'"),
     ([*INCIDENT, "--policy", "none.toml"], "cannot be read"),
     (["explain", "--from", "security.mfa", "--to", "advertising", "--category", "user.phone"], "unknown category"),
