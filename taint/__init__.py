@@ -25,10 +25,11 @@ from taint.flows import Collected, check, collects, declassify, sink, source, zo
 from taint.installation import install, uninstall
 from taint.labels import Grant, Label, Labels, Range, Trace
 from taint.modes import Mode
-from taint.policy import ConsentStore, Flow, InMemoryConsentStore, Outcome, Verdict
+from taint.policy import BoundedConsentStore, ConsentStore, Flow, InMemoryConsentStore, Outcome, Verdict
 from taint.version import __version__
 
 __all__ = [
+    "BoundedConsentStore",
     "Collected",
     "ConfigurationError",
     "ConsentStore",

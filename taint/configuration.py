@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Literal
 
 from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
@@ -24,7 +25,7 @@ def configure(
     environment: str | None = None,
     consent: ConsentStore | None = None,
     known_values: bool | KnownValues | None = None,
-    audit: str | os.PathLike[str] | AuditFile | None = None,
+    audit: str | os.PathLike[str] | AuditFile | Literal[False] | None = None,
 ) -> None:
     """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
@@ -44,6 +45,7 @@ def configure(
             costs about as much as ten labels.
         audit: A file to write every flow and declassification to, allowed ones too, as JSON lines without values;
             `python -m taint audit verify` checks it and `python -m taint replay` tries another policy on it.
+            False ends it. A file that cannot be written stops nobody, and is said once.
 
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
@@ -55,15 +57,15 @@ def configure(
         )
         raise ConfigurationError(msg)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
-    trail = AuditFile(audit) if isinstance(audit, str | os.PathLike) else audit
-    before = None if consent is None else (set_consent_store(consent),)
-    try:
+    with ExitStack() as undo:
+        trail = _trail(audit)
+        if isinstance(trail, AuditFile):
+            undo.callback(trail.close)
+        if consent is not None:
+            undo.callback(set_consent_store, set_consent_store(consent))
         if policy is not None:
             use_policy(policy, environment=environment)
-    except BaseException:
-        if before is not None:
-            set_consent_store(before[0])
-        raise
+        undo.pop_all()  # Nothing was wrong.
     if wanted is not None:
         set_mode(wanted, is_explicit=True)
     if known_values is True:
@@ -73,7 +75,19 @@ def configure(
     if known_values is not None:
         observe_known_values(_known_count if current_known_values() is not None else None)
     if trail is not None:
-        audit_to(trail)
+        audit_to(trail or None)
+
+
+def _trail(audit: object) -> AuditFile | Literal[False] | None:
+    if audit is None or audit is False or isinstance(audit, AuditFile):
+        return audit
+    if isinstance(audit, str | os.PathLike):
+        return AuditFile(audit)
+    msg = (
+        f"audit is no file: {type(audit).__name__!r}. A path, an AuditFile or False are allowed. "
+        "Pass audit='audit.jsonl', or audit=False to end the trail."
+    )
+    raise ConfigurationError(msg)
 
 
 def _known_count() -> int:

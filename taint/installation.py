@@ -8,6 +8,7 @@ from taint import propagation
 from taint.integrations.base import Integration
 from taint.integrations.registry import install_integrations, uninstall_integrations
 from taint.modes import Mode, current_mode
+from taint.policy import current_policy
 
 __all__ = ["install", "uninstall"]
 
@@ -27,10 +28,11 @@ def install(*, packages: Iterable[str] = (), integrations: Iterable[str | Integr
             installed by default, none with `[]`.
 
     Raises:
-        ConfigurationError: `packages` is no list of names.
+        ConfigurationError: `packages` is no list of names, or the policy that was found is wrong.
         IntegrationError: An integration that was asked for is unknown, or its library is not there
             or not supported.
     """
+    current_policy()  # Its mode may be `off`, and nobody may have named a purpose yet.
     if current_mode() is not Mode.OFF:
         propagation.install(packages=packages)
         install_integrations(integrations)

@@ -36,7 +36,8 @@ class Case:
 
 CASES = {
     # Twitter, 2019 to 2022: phone numbers and email addresses given for account security were matched to advertisers'
-    # lists (Tailored Audiences, Partner Audiences). 150 million dollars.
+    # lists (Tailored Audiences, Partner Audiences). 150 million dollars. United States v. Twitter, Inc.,
+    # No. 3:22-cv-03070 (N.D. Cal., filed 25 May 2022, order of 26 May 2022).
     # https://www.ftc.gov/news-events/news/press-releases/2022/05/ftc-charges-twitter-deceptively-using-account-security-data-sell-targeted-ads
     "twitter": Case(
         policy={},
@@ -46,7 +47,8 @@ CASES = {
         value="+14155550100",
     ),
     # Facebook, 2019: the order forbids advertising with telephone numbers obtained for a security feature such as
-    # two-factor authentication. Part of the settlement of 5 billion dollars.
+    # two-factor authentication. Part of the settlement of 5 billion dollars. United States v. Facebook, Inc.,
+    # No. 19-cv-2184 (D.D.C., filed 24 July 2019, order of 23 April 2020).
     # https://www.ftc.gov/news-events/news/press-releases/2019/07/ftc-imposes-5-billion-penalty-sweeping-new-privacy-restrictions-facebook
     "facebook": Case(
         policy={
@@ -70,7 +72,8 @@ CASES = {
         rule="no-security-numbers-in-ads",
     ),
     # GoodRx, 2023: what people bought and which conditions they looked up went to advertising platforms without
-    # their consent. The order forbids health data for advertising; 1.5 million dollars.
+    # their consent. The order forbids health data for advertising; 1.5 million dollars. United States v. GoodRx
+    # Holdings, Inc., No. 23-cv-460 (N.D. Cal., filed 1 February 2023, order of 17 February 2023).
     # https://www.ftc.gov/news-events/news/press-releases/2023/02/ftc-enforcement-action-bar-goodrx-sharing-consumers-sensitive-health-info-advertising
     "goodrx": Case(
         policy={
@@ -93,7 +96,7 @@ CASES = {
         rule="health-never-in-ads",
     ),
     # Everalbum, 2021: photographs that people stored were used to train face recognition; the order asks for express
-    # consent, and for the models to be deleted.
+    # consent, and for the models to be deleted. In the Matter of Everalbum, Inc., FTC File No. 192 3172.
     # https://www.ftc.gov/news-events/news/press-releases/2021/01/california-company-settles-ftc-allegations-it-deceived-consumers-about-use-facial-recognition-photo
     "everalbum": Case(
         policy={
@@ -130,8 +133,9 @@ CASES = {
         value="a diagnosis",
     ),
     # AOK Baden-Württemberg, 2020: contact details of people who took part in prize draws were used for advertising,
-    # of more than 500 without their consent. 1.24 million euros.
-    # https://www.globalcompliancenews.com/2020/11/26/germany-another-million-euro-fine-under-the-gdpr-in-germany-what-does-it-tell-us16102020/
+    # of more than 500 without their consent. 1.24 million euros, for breach of article 32 of the GDPR; announced by the
+    # state's data protection commissioner (LfDI) in June 2020.
+    # https://www.efdpo.eu/baden-wuerttemberg-state-commissioner-imposes-fine-on-aok-baden-wuerttemberg/
     "aok": Case(
         policy={
             "purposes": {"marketing.prize_draw": {"definition": "Draw and tell the winners."}},

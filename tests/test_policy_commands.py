@@ -95,7 +95,18 @@ expires = 2999-01-01
     assert "gap: " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("sink", "mode"), [("crm.export", "report"), ("ads.upload", "redact")])
+def test_explain_says_the_mode_of_the_policy(
+    sink: str, mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mode that it names is what the policy that is asked about would do, not what holds here."""
+    policy = _policy(tmp_path, 'mode = "report"\n[sinks."ads.*"]\nmode = "redact"\n')
+    assert main([*INCIDENT, "--sink", sink, *policy]) == 1
+    assert f"mode here: {mode}\n" in capsys.readouterr().out
+
+
 MISTAKES = [
+    (["replay", "/"], "'/' cannot be read: Is a directory"),
     (["explain", "--from", "securty.mfa", "--to", "advertising"], "Did you mean 'security.mfa'"),
     ([*INCIDENT, "--policy", "none.toml"], "cannot be read"),
     (["explain", "--from", "security.mfa", "--to", "advertising", "--category", "user.phone"], "unknown category"),
@@ -186,6 +197,20 @@ def test_replay_of_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     damaged = [good, 7, {"no": "kind"}, {**good, "labels": 7}, {**good, "outcome": "fine"}]
     assert main(["replay", _audit(tmp_path, damaged, "\n{\n"), *_policy(tmp_path, "")]) == 2
     assert "5 lines are no records and were passed over: 2, 3, 4, 5, 7" in capsys.readouterr().out
+
+
+def test_environment_of_the_policy_that_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--environment` holds for the policy of the working directory too; without any policy it is a mistake."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["policy", "--environment", "production"]) == 2
+    assert "an environment without a policy: 'production'" in capsys.readouterr().err
+    (tmp_path / "taint.toml").write_text('mode = "report"\n[environments.production]\nmode = "block"\n')
+    assert main(["policy", "--environment", "production"]) == 0
+    assert "mode block" in capsys.readouterr().out
+    assert main(["policy", "--environment", "prod"]) == 2
+    assert "there is no environment 'prod'. Known are 'production'." in capsys.readouterr().err
 
 
 def test_policy_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

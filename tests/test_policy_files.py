@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import fnmatch
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -125,8 +129,71 @@ def test_environment_overrides(tmp_path: Path) -> None:
     file = _written(tmp_path, EVERYTHING)
     there = load_policy(file, environment="production")
     assert (there.mode, there.unlabelled, there.rules[0].mode) == (Mode.BLOCK, "allow", Mode.REDACT)
-    here = load_policy(file, environment="laptop")
+    here = load_policy(file)
     assert (here.mode, here.unlabelled, here.rules[0].mode) == (Mode.REPORT, "gap", Mode.BLOCK)
+
+
+ENVIRONMENTS = "[environments.production]\n[environments.staging]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (
+            ENVIRONMENTS,
+            "prodution",
+            "there is no environment 'prodution'. Known are 'production', 'staging'. Did *",
+        ),
+        (ENVIRONMENTS, "laptop", "*Name one of these, or declare it: [[]environments.laptop], which may be empty*"),
+        (ENVIRONMENTS + "[environments.laptop]\n", "laptop", None),
+        ('mode = "block"\n', "laptop", None),
+        (ENVIRONMENTS, None, None),
+    ],
+)
+def test_unknown_environment(tmp_path: Path, text: str, name: str | None, message: str | None) -> None:
+    """A name that is none of the policy's environments is an error that says which are; an empty one is no mistake."""
+    file = _written(tmp_path, text)
+    if message is None:
+        load_policy(file, environment=name)
+        return
+    with pytest.raises(taint.ConfigurationError) as caught:
+        load_policy(file, environment=name)
+    assert fnmatch.fnmatchcase(str(caught.value), f"{file}:1: environments: {message}")
+
+
+def _in_process(folder: Path, code: str, **variables: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(taint.__path__[0]).parent), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return ran.stdout.strip() or ran.stderr.strip().splitlines()[-1]
+
+
+PATCHED = "import hashlib, taint; before = hashlib.sha256; {call}; print(hashlib.sha256 is before)"
+AUTOMATIC = "from taint.telemetry.instrumentor import TaintInstrumentor; TaintInstrumentor().instrument()"
+
+
+@pytest.mark.parametrize("call", ["taint.install()", AUTOMATIC], ids=["install", "instrumentor"])
+def test_off_in_a_discovered_file_patches_nothing(tmp_path: Path, call: str) -> None:
+    """`install()` reads the policy that stands in the working directory first: with `off` in it nothing is patched."""
+    code = PATCHED.format(call=call)
+    _written(tmp_path, 'mode = "off"\n')
+    assert _in_process(tmp_path, code) == "True"
+    _written(tmp_path, 'mode = "report"\n[environments.laptop]\nmode = "off"\n')
+    assert _in_process(tmp_path, code) == "False"
+    assert _in_process(tmp_path, code, TAINT_ENVIRONMENT="laptop") == "True"
+
+
+def test_wrong_discovered_file_is_said_by_install(tmp_path: Path) -> None:
+    """A policy that was found and is wrong is an error of `install()`; auto-instrumentation says it and goes on."""
+    _written(tmp_path, 'mode = "of"\n')
+    assert "Did you mean 'off'?" in _in_process(tmp_path, PATCHED.format(call="taint.install()"))
+    assert _in_process(tmp_path, PATCHED.format(call=AUTOMATIC)) == "True"
 
 
 def test_pyproject(tmp_path: Path) -> None:

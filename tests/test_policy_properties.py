@@ -10,49 +10,15 @@ from hypothesis import strategies as st
 import taint
 from taint.errors import ConfigurationError
 from taint.labels import Label, Labels
-from taint.policy import Decider, make_policy
+from taint.policy import Decider, Policy, make_policy
+from taint.testing import strategies
 
-PURPOSES = ["security", "security.mfa", "advertising", "advertising.audiences", "service", "legal.tax"]
-CATEGORIES = ["user.contact", "user.contact.email", "user.name"]
-SOURCES = ["shop.enrol", "shop.orders", "crm.import"]
+PURPOSES = ["security", "security.mfa", "advertising", "advertising.audiences", "service.delivery"]
 SINKS = ["ads.upload", "ads.match", "crm.export"]
 RANK = {"violation": 0, "gap": 1, "allowed": 2}
 
-labels_of_one = st.builds(
-    Label,
-    st.frozensets(st.sampled_from(PURPOSES), min_size=1, max_size=2),
-    st.none() | st.sampled_from(CATEGORIES),
-    st.none() | st.sampled_from(SOURCES),
-)
-
-
-def _some(values: list[str]) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True)
-
-
-conditions = st.fixed_dictionaries(
-    {},
-    optional={
-        "from": _some(PURPOSES),
-        "to": _some(PURPOSES),
-        "categories": _some(CATEGORIES),
-        "sources": _some([*SOURCES, "shop.*", "*"]),
-        "sinks": _some([*SINKS, "ads.*"]),
-        "consent": st.just(value=True),
-    },
-)
-rules = st.builds(
-    lambda body, effect, priority, unless: {
-        **body,
-        "effect": effect,
-        "priority": priority,
-        **({"unless": unless} if unless else {}),
-    },
-    conditions,
-    st.sampled_from(["allow", "deny"]),
-    st.integers(0, 2),
-    st.none() | conditions,
-)
+labels_of_one = strategies.labels()
+rules = strategies.rule_tables(sinks=SINKS)
 policies = st.lists(rules, max_size=6)
 uses = st.tuples(st.sampled_from(PURPOSES), st.sampled_from(SINKS))
 
@@ -150,3 +116,10 @@ def test_index_decides_as_asking_every_rule(
         ]
         holding.sort(key=lambda rule: (-rule.priority, rule.effect.value == "allow"))
         assert decider.explained(label, purpose, sink) == holding
+
+
+@given(strategies.policies(), labels_of_one, uses)
+def test_drawn_policies_decide(policy: Policy, label: Label, use: tuple[str, str]) -> None:
+    """A policy that is drawn is one: it decides every flow, and names the rule that does."""
+    decision = Decider(policy).decide(label, *use)
+    assert decision.rule in {"purpose-limitation", *(rule.name for rule in policy.rules)}

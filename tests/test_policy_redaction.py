@@ -97,6 +97,56 @@ def test_same_type_and_structure(value: Any, expected: Any) -> None:
     assert all(flow.mode == "redact" for flow in seen.violations)
 
 
+RULE = {"name": "no-ads", "effect": "deny", "to": ["advertising"], "from": ["security"]}
+REDACTING: list[tuple[str, dict[str, Any], str | None, str | None]] = [
+    ("process", {}, None, "redact"),
+    ("policy", {"mode": "redact"}, None, None),
+    ("rule", {"mode": "report", "rules": [{**RULE, "mode": "redact"}]}, "block", None),
+    ("sink in the policy", {"mode": "report", "sinks": {"ads.*": {"mode": "redact"}}}, None, None),
+    ("sink in the code", {"sinks": {"ads.*": {"mode": "report"}}}, "redact", None),
+    ("environment", {"mode": "report", "environments": {"here": {"mode": "redact"}}}, None, None),
+    (
+        "rule in an environment",
+        {"rules": [{**RULE, "mode": "report"}], "environments": {"here": {"rules": {"no-ads": "redact"}}}},
+        "block",
+        None,
+    ),
+    (
+        "sink in an environment",
+        {"sinks": {"ads.*": {"mode": "report"}}, "environments": {"here": {"sinks": {"ads.*": "redact"}}}},
+        None,
+        None,
+    ),
+    ("new sink in an environment", {"environments": {"here": {"sinks": {"ads.upload": "redact"}}}}, None, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "in_code", "process"), [row[1:] for row in REDACTING], ids=[row[0] for row in REDACTING]
+)
+def test_whoever_says_redact(policy: dict[str, Any], in_code: str | None, process: str | None) -> None:
+    """Said by process, policy, rule, sink or environment, a decorated sink gets containers of the same types."""
+    taint.configure(policy=policy, environment="here", mode=process)
+
+    @taint.sink(purpose="advertising.audiences", name="ads.upload", mode=in_code)
+    def upload(rows: Any, *more: Any, **named: Any) -> Any:
+        return rows, more, named
+
+    rows = [{"pair": Pair("Ann", "tel:" + _mfa(PHONE) + ";ext=1"), "row": Row(_mfa(PHONE)), "twin": (_ads(PHONE),)}]
+    with record() as seen:
+        received = upload(rows, {_mfa("a1"), "c"}, at={"when": _mfa(dt.date(2001, 2, 3)), "n": 7})
+    assert received == (
+        [{"pair": Pair("Ann", "tel:[redacted];ext=1"), "row": Row("[redacted]"), "twin": (PHONE,)}],
+        ({"[redacted]", "c"},),
+        {"at": {"when": dt.date(1, 1, 1), "n": 7}},
+    )
+    ((row,), _, _) = received
+    assert [type(value) for value in row.values()] == [Pair, Row, tuple]
+    assert {flow.mode for flow in seen.violations} == {"redact"}
+    assert taint.labels_of(row["twin"]).purposes == {"advertising"}
+    assert rows[0]["row"] == Row(PHONE)
+
+
 def test_what_is_allowed_is_the_same_object() -> None:
     """Where nothing is replaced, nothing is copied; where something is, the rest is shared."""
     clean, dirty = {"name": _ads("Ann")}, {"phone": _mfa(PHONE)}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import datetime as dt
 import itertools
 import subprocess
 import sys
+import threading
+import time
 import timeit
 from typing import Any
 
@@ -93,6 +96,10 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("unless", _policy(_deny(unless={"sinks": ["ads.*"]})), OWN, "allowed", "purpose-limitation"),
     ("unless not", _policy(_deny(unless={"sinks": ["crm.*"]})), OWN, "violation", "r0"),
     ("allow unless", _policy(_allow(unless={"sources": ["shop.*"]})), MFA, "violation", "purpose-limitation"),
+    ("deny unless one", _policy(_deny(unless={"from": ["advertising"]})), BOTH, "allowed", "purpose-limitation"),
+    ("deny unless another", _policy(_deny(unless={"from": ["legal"]})), BOTH, "violation", "r0"),
+    ("allow unless all", _policy(_allow(unless={"from": ["security"]})), MFA, "violation", "purpose-limitation"),
+    ("allow unless all, one", _policy(_allow(unless={"from": ["advertising"]})), BOTH, "allowed", "r0"),
     ("deny before allow", _policy(_allow(to=["advertising"]), _deny(sinks=["ads.*"])), MFA, "violation", "r1"),
     ("priority", _policy(_deny(), _allow(priority=1)), MFA, "allowed", "r1"),
     ("lower priority", _policy(_deny(priority=2), _allow(priority=1)), MFA, "violation", "r0"),
@@ -269,6 +276,60 @@ def test_consent(policy: dict[str, Any], answer: bool | Exception | None, outcom
     taint.configure(consent=_Store(answer))
     flow = _at(policy)
     assert (flow.outcome, flow.stops) == (outcome, stops)
+
+
+class _Slow:
+    """A consent store that answers when it is let go, and counts who waits."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.asked = 0
+
+    def is_given(self, *, subject: str | None, purpose: str, receipt: str | None) -> bool | None:
+        """Agree, in time or not."""
+        self.asked += 1
+        self.go.wait(30)
+        return True
+
+
+def test_a_consent_store_that_hangs_is_a_gap() -> None:
+    """A bounded store waits only so long and asks only so much at once: no answer is a gap, and one in time counts."""
+    slow = _Slow()
+    taint.configure(consent=taint.BoundedConsentStore(slow, seconds=0.05, at_once=2))
+    policy = _policy(_allow(consent=True))
+    begun = time.monotonic()
+    assert [_at(policy).outcome for _ in range(5)] == ["gap"] * 5
+    assert time.monotonic() - begun < 5
+    assert slow.asked == 2
+    slow.go.set()
+    for thread in threading.enumerate():
+        if thread.name == "taint-consent":
+            thread.join(30)
+    taint.configure(consent=taint.BoundedConsentStore(slow, seconds=30))
+    assert _at(policy).outcome == "allowed"
+
+
+def test_bounded_store_answers_as_its_store() -> None:
+    """What the store says, refuses and raises comes through, with the context of the check."""
+    seen: list[str] = []
+    here = contextvars.ContextVar("here", default="elsewhere")
+
+    class Store(_Store):
+        def is_given(self, *, subject: str | None, purpose: str, receipt: str | None) -> bool | None:
+            seen.append(here.get())
+            return super().is_given(subject=subject, purpose=purpose, receipt=receipt)
+
+    here.set("in the request")
+    policy = _policy(_allow(consent=True))
+    for answer, outcome in ((True, "allowed"), (False, "violation"), (None, "gap"), (OSError("down"), "gap")):
+        taint.configure(consent=taint.BoundedConsentStore(Store(answer)))
+        assert _at(policy).outcome == outcome
+    assert set(seen) == {"in the request"}
+    with pytest.raises(taint.ConfigurationError, match="not a consent store: 'int'"):
+        taint.BoundedConsentStore(7)  # type: ignore[arg-type]  # The mistake that is tested.
+    for wrong in ({"seconds": 0.0}, {"at_once": 0}):
+        with pytest.raises(taint.ConfigurationError, match="never asks"):
+            taint.BoundedConsentStore(_Store(True), **wrong)
 
 
 def test_withdrawn_consent_counts_at_the_next_check() -> None:

@@ -163,6 +163,18 @@ def test_zone_follows_await_tasks_and_to_thread() -> None:
     asyncio.run(main())
 
 
+def test_zone_in_a_loops_executor() -> None:
+    """With `install()`, `run_in_executor` runs in the zone too; without, asyncio does not hand it over."""
+
+    async def main() -> tuple[str, ...]:
+        with taint.zone("advertising"):
+            return await asyncio.get_running_loop().run_in_executor(None, _inside)
+
+    assert asyncio.run(main()) == ()
+    taint.install()
+    assert asyncio.run(main()) == ("advertising",)
+
+
 def _submitted(executor: Executor) -> tuple[str, ...]:
     return executor.submit(_inside).result(timeout=60)
 

@@ -1,7 +1,13 @@
 """What is allowed: policies, decisions, verdicts and the flows they are about."""
 
-from taint.policy.consent import ConsentStore, InMemoryConsentStore, current_consent_store, set_consent_store
-from taint.policy.current import current_decider, current_policy, read_policy_again, set_policy, use_policy
+from taint.policy.consent import (
+    BoundedConsentStore,
+    ConsentStore,
+    InMemoryConsentStore,
+    current_consent_store,
+    set_consent_store,
+)
+from taint.policy.current import current_decider, current_policy, find_policy, read_policy_again, set_policy, use_policy
 from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
 from taint.policy.loading import load_policy, make_policy
 from taint.policy.records import flow_from_record, flow_record
@@ -12,6 +18,7 @@ __all__ = [
     "DECLASSIFICATION",
     "PURPOSE_LIMITATION",
     "UNLABELLED",
+    "BoundedConsentStore",
     "CallSite",
     "ConsentStore",
     "Decider",
@@ -26,6 +33,7 @@ __all__ = [
     "current_consent_store",
     "current_decider",
     "current_policy",
+    "find_policy",
     "flow_from_record",
     "flow_record",
     "load_policy",

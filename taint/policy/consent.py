@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import queue
 import threading
 from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
@@ -11,12 +13,25 @@ from taint.errors import ConfigurationError
 from taint.guard import report_internal_error
 from taint.purposes import ancestors, purpose_key
 
-__all__ = ["ConsentStore", "InMemoryConsentStore", "ask_consent", "current_consent_store", "set_consent_store"]
+__all__ = [
+    "BoundedConsentStore",
+    "ConsentStore",
+    "InMemoryConsentStore",
+    "ask_consent",
+    "current_consent_store",
+    "set_consent_store",
+]
 
 
 @runtime_checkable
 class ConsentStore(Protocol):
-    """Knows what people have agreed to, now."""
+    """Knows what people have agreed to, now.
+
+    It is asked at every check where it matters, on the thread that checks and before a sink's body runs: a
+    store that is slow makes the sink slow, and one that hangs would make it hang. One that asks another
+    machine waits for it only so long, by its own time limit or inside a `BoundedConsentStore`. Whatever it
+    raises counts as no answer: a gap, that is said and, by default, stopped in mode `block`.
+    """
 
     def is_given(self, *, subject: str | None, purpose: str, receipt: str | None) -> bool | None:
         """Tell whether a person agrees to a use.
@@ -85,6 +100,64 @@ class InMemoryConsentStore:
         return False
 
 
+class BoundedConsentStore:
+    """Asks another store, and waits only so long: an answer that comes later is a gap.
+
+    Each question is asked on a thread of its own, with the context of the check; that costs about as much as
+    starting a thread. A store that does not come back keeps its threads, and at most so many at once: beyond
+    that nothing is asked, and nothing waits.
+
+    Args:
+        store: The store that knows.
+        seconds: How long to wait for it.
+        at_once: How many questions may be under way.
+
+    Raises:
+        ConfigurationError: One of them is not usable.
+    """
+
+    def __init__(self, store: ConsentStore, *, seconds: float = 1.0, at_once: int = 32) -> None:
+        """Begin without a question under way."""
+        if seconds <= 0 or at_once < 1:
+            msg = "a bounded consent store that never asks. Seconds are more than 0, and at_once is 1 or more."
+            raise ConfigurationError(msg)
+        self._store = _checked(store)
+        self._seconds = seconds
+        self._free = threading.BoundedSemaphore(at_once)
+
+    def is_given(self, *, subject: str | None, purpose: str, receipt: str | None) -> bool | None:
+        """Tell what the store tells in time.
+
+        Raises:
+            TimeoutError: It did not, or too many questions are under way.
+        """
+        if not self._free.acquire(blocking=False):
+            msg = "the consent store has not answered the questions before"
+            raise TimeoutError(msg)
+        answers: queue.SimpleQueue[tuple[bool | None, BaseException | None]] = queue.SimpleQueue()
+        context = contextvars.copy_context()
+
+        def ask() -> None:
+            try:
+                answer = context.run(self._store.is_given, subject=subject, purpose=purpose, receipt=receipt)
+            except BaseException as error:  # noqa: BLE001  # It is raised where the question was asked.
+                answers.put((None, error))
+            else:
+                answers.put((answer, None))
+            finally:
+                self._free.release()
+
+        threading.Thread(target=ask, name="taint-consent", daemon=True).start()
+        try:
+            answer, error = answers.get(timeout=self._seconds)
+        except queue.Empty:
+            msg = "the consent store did not answer in time"
+            raise TimeoutError(msg) from None
+        if error is not None:
+            raise error
+        return answer
+
+
 _store: ConsentStore | None = None
 
 
@@ -100,15 +173,18 @@ def set_consent_store(store: ConsentStore | None) -> ConsentStore | None:
         ConfigurationError: It cannot be asked.
     """
     global _store  # One for the process.
-    given: object = store  # What its type says is for those who check types.
-    if given is not None and not isinstance(given, ConsentStore):
-        msg = (
-            f"not a consent store: {type(given).__name__!r}. A store has the method "
-            "is_given(*, subject, purpose, receipt). Pass one that has it, or taint.InMemoryConsentStore()."
-        )
-        raise ConfigurationError(msg)
-    before, _store = _store, store
+    before, _store = _store, None if store is None else _checked(store)
     return before
+
+
+def _checked(store: object) -> ConsentStore:
+    if isinstance(store, ConsentStore):
+        return store
+    msg = (
+        f"not a consent store: {type(store).__name__!r}. A store has the method "
+        "is_given(*, subject, purpose, receipt). Pass one that has it, or taint.InMemoryConsentStore()."
+    )
+    raise ConfigurationError(msg)
 
 
 def ask_consent(subject: str | None, purpose: str, receipt: str | None) -> bool | None:

@@ -16,7 +16,7 @@ from taint.policy.loading import has_policy, load_policy, make_policy
 from taint.policy.rules import Policy
 from taint.purposes import built_in, current_taxonomy, set_preparation, set_taxonomy
 
-__all__ = ["current_decider", "current_policy", "read_policy_again", "set_policy", "use_policy"]
+__all__ = ["current_decider", "current_policy", "find_policy", "read_policy_again", "set_policy", "use_policy"]
 
 _logger = logging.getLogger("taint")
 _lock = threading.RLock()
@@ -98,18 +98,22 @@ def read_policy_again() -> Policy:
         raise ConfigurationError(msg) from None
 
 
-def _discover() -> None:
-    """Read the policy that `TAINT_POLICY` names, or the one in the working directory."""
+def find_policy() -> Path | None:
+    """Give the policy file that `TAINT_POLICY` names, else the one in the working directory, if there is one."""
     named = os.environ.get("TAINT_POLICY")
     if named:
-        use_policy(named)
-        return
-    for name in ("taint.toml", "pyproject.toml"):
-        path = Path.cwd() / name
-        if path.is_file() and has_policy(path):
-            use_policy(path)
-            return
-    set_policy(Policy(taxonomy=built_in("taint")))
+        return Path(named)
+    here = (Path.cwd() / name for name in ("taint.toml", "pyproject.toml"))
+    return next((path for path in here if path.is_file() and has_policy(path)), None)
+
+
+def _discover() -> None:
+    """Put the policy that is found in force, or one that says nothing."""
+    path = find_policy()
+    if path is None:
+        set_policy(Policy(taxonomy=built_in("taint")))
+    else:
+        use_policy(path)
 
 
 set_preparation(_discover)

@@ -7,9 +7,11 @@ once, not the first one only.
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -241,10 +243,7 @@ def make_policy(
             for name, row in table.get("rollout", {}).items()
         },
         sources={name: row["jurisdiction"] for name, row in table.get("sources", {}).items() if "jurisdiction" in row},
-        sinks={
-            name: SinkSettings(_mode(row.get("mode")), row.get("unlabelled"), row.get("jurisdiction"))
-            for name, row in table.get("sinks", {}).items()
-        },
+        sinks=_sinks(table, here),
         zones=zones,
         declassification_forbidden=limits.get("forbidden", False),
         declassification_limits=tuple(
@@ -260,6 +259,16 @@ def make_policy(
     )
     mistakes.check()
     return policy
+
+
+def _sinks(table: Mapping[str, Any], here: Environment) -> dict[str, SinkSettings]:
+    sinks = {
+        name: SinkSettings(_mode(row.get("mode")), row.get("unlabelled"), row.get("jurisdiction"))
+        for name, row in table.get("sinks", {}).items()
+    }
+    for name, mode in here.sinks.items():
+        sinks[name] = replace(sinks.get(name, SinkSettings()), mode=mode)
+    return sinks
 
 
 def _mode(name: str | None) -> Mode | None:
@@ -293,12 +302,24 @@ def _environment(table: Mapping[str, Any], name: str | None, mistakes: _Mistakes
         for rule in row.get("rules", {}):
             if rule not in names:
                 mistakes.found.append((("environments", environment, "rules", rule), f"there is no rule {rule!r}"))
-    if name is None or name not in environments:
-        # A policy without environments holds in all of them; one that has them may have none for a laptop.
+    if name is None or not environments:
+        return Environment()  # A policy without environments holds in all of them.
+    if name not in environments:
+        near = difflib.get_close_matches(name, environments, n=1)
+        mistakes.found.append(
+            (
+                ("environments",),
+                f"there is no environment {name!r}. "
+                f"Known are {', '.join(map(repr, environments))}. "
+                + (f"Did you mean {near[0]!r}? If not, declare" if near else "Name one of these, or declare")
+                + f" it: [environments.{name}], which may be empty",
+            )
+        )
         return Environment()
     row = environments[name]
     modes = {rule: Mode(mode) for rule, mode in row.get("rules", {}).items()}
-    return Environment(_mode(row.get("mode")), row.get("unlabelled"), modes)
+    sinks = {sink: Mode(mode) for sink, mode in row.get("sinks", {}).items()}
+    return Environment(_mode(row.get("mode")), row.get("unlabelled"), modes, sinks)
 
 
 def _keys(

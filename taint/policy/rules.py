@@ -162,6 +162,7 @@ class Environment:
     mode: Mode | None = None
     unlabelled: str | None = None
     rules: Mapping[str, Mode] = field(default_factory=dict)
+    sinks: Mapping[str, Mode] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,12 @@ def add_parser(subparsers: Any) -> None:  # argparse keeps the type of what `add
     """Add the commands to a command line."""
     audit = subparsers.add_parser("audit", help="look after an audit file")
     choices = audit.add_subparsers(required=True, metavar="COMMAND")
-    verifying = choices.add_parser("verify", help="find lines that were removed, changed or moved")
+    verifying = choices.add_parser(
+        "verify",
+        help="find lines that were removed, changed or moved",
+        description="Find lines of an audit file that were removed, changed or moved.",
+        epilog="Ends with 0 where there are none, 1 where there are, 2 where the file cannot be read.",
+    )
     verifying.add_argument("file", help="the audit file; rotated ones beside it are read first")
     verifying.add_argument("--key-file", metavar="FILE", help="the key that the file was written with, as its bytes")
     verifying.set_defaults(run=_verify)
@@ -31,7 +36,7 @@ def _verify(options: argparse.Namespace) -> int:
         key = None if options.key_file is None else Path(options.key_file).read_bytes()
         found = verify(options.file, key=key)
     except OSError as error:
-        sys.stderr.write(f"no key at {options.key_file!r}: {error.strerror}. Name the file that holds it.\n")
+        sys.stderr.write(f"{error.filename!r} cannot be read: {error.strerror}. Check its path and its permissions.\n")
         return BAD_INPUT
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

@@ -6,21 +6,25 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from taint.errors import ConfigurationError
 from taint.evidence import Evidence
 from taint.labels import Label
-from taint.policy import Decider, Outcome, Policy, current_policy, load_policy
+from taint.policy import Outcome, Policy, current_policy, find_policy, load_policy, set_policy
 from taint.policy.explanation import explain
 from taint.policy.replay import Change, Replay, replay
 from taint.purposes import known_category, known_purpose
+from taint.telemetry.audit import segments
 
 __all__ = ["add_parser"]
 
 NO_CHANGE, CHANGES, BAD_INPUT = 0, 1, 2
 """Exit statuses: nothing to see, something to see, and nothing that could be said."""
+
+_DEFAULT = "the policy; by default taint.toml, or [tool.taint] of pyproject.toml, in the working directory"
 
 Subparsers = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
 
@@ -29,49 +33,94 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add the commands to a command line."""
     _add_explain(subparsers)
     _add_replay(subparsers)
-    checking = subparsers.add_parser("policy", help="check a policy file and say what is in it")
-    checking.add_argument("file", nargs="?", help="the policy; what the working directory has by default")
-    checking.add_argument("--environment", help="which of its environments")
+    checking = subparsers.add_parser(
+        "policy",
+        help="check a policy file and say what is in it",
+        description="Check a policy file and say what is in it.",
+        epilog="Ends with 0 where it is right, 1 where a suppression has expired, 2 where it is wrong.",
+    )
+    checking.add_argument("file", nargs="?", help=_DEFAULT)
+    checking.add_argument("--environment", metavar="NAME", help="which of its environments holds")
     checking.set_defaults(run=lambda options: _guarded(_check, options))
 
 
 def _add_explain(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("explain", help="say whether a use would be allowed, why, and what would allow it")
-    parser.add_argument("--from", dest="collected_for", action="append", required=True, metavar="PURPOSE")
-    parser.add_argument("--to", dest="used_for", required=True, metavar="PURPOSE")
-    parser.add_argument("--category", metavar="CATEGORY")
+    parser = subparsers.add_parser(
+        "explain",
+        help="say whether a use would be allowed, why, and what would allow it",
+        description="Say whether data may be used for a purpose, why, and what would allow it.",
+        epilog="Ends with 0 where the use is allowed, 1 where it is not, 2 where that cannot be said.",
+    )
+    parser.add_argument(
+        "--from",
+        dest="collected_for",
+        action="append",
+        required=True,
+        metavar="PURPOSE",
+        help="what the data was collected for, such as security.mfa; several times for several purposes",
+    )
+    parser.add_argument(
+        "--to",
+        dest="used_for",
+        required=True,
+        metavar="PURPOSE",
+        help="what it is to be used for, such as advertising.audiences",
+    )
+    parser.add_argument("--category", metavar="CATEGORY", help="what data it is, such as user.contact.phone_number")
     parser.add_argument("--source", metavar="NAME", help="where it is collected")
     parser.add_argument("--sink", metavar="NAME", default="any", help="where it is used")
-    parser.add_argument("--evidence", choices=[one.value for one in Evidence], default="label")
+    parser.add_argument(
+        "--evidence",
+        choices=[one.value for one in Evidence],
+        default="label",
+        help="how the flow is known; %(default)s by default",
+    )
     parser.add_argument("--subject", metavar="KEY", help="whose data it is")
     _add_policy(parser)
     parser.set_defaults(run=lambda options: _guarded(_explain, options))
 
 
 def _add_replay(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("replay", help="say which recorded verdicts another policy would change")
-    parser.add_argument("audit", help="an audit file, JSON lines")
+    parser = subparsers.add_parser(
+        "replay",
+        help="say which recorded verdicts another policy would change",
+        description="Decide the flows of an audit file again under another policy, and say which verdicts change.",
+        epilog="Ends with 0 where no verdict would change, 1 where some would, 2 where a line could not be read.",
+    )
+    parser.add_argument("audit", help="the audit file, JSON lines; rotated ones beside it are read first")
     _add_policy(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=lambda options: _guarded(_replay, options))
 
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", metavar="FILE", help="the policy; what the working directory has by default")
-    parser.add_argument("--environment", metavar="NAME", help="which of its environments")
+    parser.add_argument("--policy", metavar="FILE", help=_DEFAULT)
+    parser.add_argument("--environment", metavar="NAME", help="which of its environments holds")
 
 
 def _guarded(command: Any, options: argparse.Namespace) -> int:
     try:
         status: int = command(options)
-    except (ConfigurationError, OSError) as error:
+    except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    except OSError as error:
+        sys.stderr.write(f"{error.filename!r} cannot be read: {error.strerror}. Check its path and its permissions.\n")
         return BAD_INPUT
     return status
 
 
 def _policy(file: str | None, environment: str | None) -> Policy:
-    return current_policy() if file is None else load_policy(file, environment=environment)
+    found = file or (None if environment is None else find_policy())
+    if found is not None:
+        return load_policy(found, environment=environment)
+    if environment is not None:
+        msg = (
+            f"an environment without a policy: {environment!r}. Environments are those of a policy, and there is no "
+            "taint.toml or [tool.taint] in pyproject.toml here. Name the policy's file too."
+        )
+        raise ConfigurationError(msg)
+    return current_policy()
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -84,15 +133,15 @@ def _explain(options: argparse.Namespace) -> int:
         options.subject,
     )
     purpose = known_purpose(options.used_for, taxonomy)
-    decision, lines = explain(Decider(policy), label, purpose, options.sink, Evidence(options.evidence))
+    decider = set_policy(policy)  # In force, since whose mode holds is the process's matter.
+    decision, lines = explain(decider, label, purpose, options.sink, Evidence(options.evidence))
     sys.stdout.write("\n".join(lines) + "\n")
     return NO_CHANGE if decision.outcome is Outcome.ALLOWED else CHANGES
 
 
 def _replay(options: argparse.Namespace) -> int:
     policy = _policy(options.policy, options.environment)
-    with Path(options.audit).open("rb") as file:
-        found = replay(file, policy)
+    found = replay(_lines_of(Path(options.audit)), policy)
     if options.json:
         sys.stdout.write(json.dumps(_as_json(found)) + "\n")
     else:
@@ -100,6 +149,17 @@ def _replay(options: argparse.Namespace) -> int:
     if found.unreadable:
         return BAD_INPUT
     return CHANGES if found.changed else NO_CHANGE
+
+
+def _lines_of(audit: Path) -> Iterator[bytes]:
+    """Give the lines of an audit trail: of the files that were rotated away first."""
+    files = segments(audit)
+    if not files:
+        msg = f"no audit file at {str(audit)!r}. Name the file that taint.configure(audit=...) writes."
+        raise ConfigurationError(msg)
+    for one in files:
+        with one.open("rb") as lines:
+            yield from lines
 
 
 def _as_text(found: Replay) -> list[str]:

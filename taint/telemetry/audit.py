@@ -15,6 +15,7 @@ verification counts it. Files are rotated by size: `audit.jsonl.1` is the oldest
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import hmac
 import json
@@ -43,6 +44,7 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 _OWN = frozenset({"v", "seq", "time", "pid", "prev", "hash"})
 _LINE = re.compile(rb'(\{.*"seq":(\d+),.*"prev":"([0-9a-f]{64})"),"hash":"([0-9a-f]{64})"\}', re.DOTALL)
 _TAIL_BYTES = 1 << 20
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 def _hash(body: bytes, key: bytes | None) -> str:
@@ -109,9 +111,13 @@ class AuditFile:
 
     def _open(self) -> None:
         """Open anew: a forked process shares the lock of an inherited descriptor with its parent."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        self._head = os.open(f"{self.path}.head", flags, 0o600)
-        self._file = os.open(self.path, flags | os.O_APPEND, 0o600)
+        head = os.open(f"{self.path}.head", _FLAGS, 0o600)
+        try:
+            self._file = os.open(self.path, _FLAGS | os.O_APPEND, 0o600)
+        except OSError:
+            os.close(head)
+            raise
+        self._head = head
         self._size = -1
         self._last = _Link(0, GENESIS, GENESIS, is_true=True)
         self._pid = os.getpid()
@@ -150,13 +156,23 @@ class AuditFile:
         if not _OWN.isdisjoint(record):
             raise ValueError(f"record has keys of the audit file's own: {sorted(_OWN & record.keys())}. Rename them.")
         with self._locked():
-            self._follow()
-            if self._size >= self._max_bytes:
-                self._rotate()
-            line, link = self._line(record)
-            self._size += os.write(self._file, line)
-            self._last = link
-            os.pwrite(self._head, f"{link.hash} {link.seq:020}\n".encode(), 0)
+            try:
+                self._append(record)
+            except BaseException:
+                self._size = -1  # Whatever stands at the end now, the next writer looks before it goes on.
+                raise
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        self._follow()
+        if self._size >= self._max_bytes:
+            self._rotate()
+        line, link = self._line(record)
+        written = os.write(self._file, line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # A full disk takes what still fits, and says so.
+        self._size += written
+        self._last = link
+        os.pwrite(self._head, f"{link.hash} {link.seq:020}\n".encode(), 0)
 
     def _line(self, record: Mapping[str, Any]) -> tuple[bytes, _Link]:
         seq, prev = self._last.seq + 1, self._last.hash
@@ -171,9 +187,7 @@ class AuditFile:
         there = self._stat()
         here = os.fstat(self._file)
         if there is None or (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
-            os.close(self._file)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
-            self._size = -1
+            self._reopen()
             here = os.fstat(self._file)
         if here.st_size == self._size:
             return
@@ -194,9 +208,14 @@ class AuditFile:
     def _rotate(self) -> None:
         numbers = [int(one.suffix[1:]) for one in segments(self.path) if one != self.path]
         self.path.rename(f"{self.path}.{max(numbers, default=0) + 1}")
-        os.close(self._file)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
+        self._reopen()
         self._size = 0
+
+    def _reopen(self) -> None:
+        """Open the file that stands at the path now; where that fails, nothing is closed that may be used again."""
+        file = os.open(self.path, _FLAGS | os.O_APPEND, 0o600)
+        os.close(self._file)
+        self._file, self._size = file, -1
 
 
 def _last_link(path: Path, key: bytes | None) -> _Link | None:

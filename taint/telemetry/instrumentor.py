@@ -13,6 +13,7 @@ from typing import Any
 from taint import telemetry
 from taint.guard import report_internal_error
 from taint.modes import Mode, current_mode
+from taint.policy import current_policy
 from taint.propagation import install, uninstall
 
 __all__ = ["TaintInstrumentor"]
@@ -37,9 +38,10 @@ class TaintInstrumentor:
             options: `tracer_provider`, `meter_provider` and `logger_provider`, as OpenTelemetry hands them
                 over; anything else is for others.
         """
-        if current_mode() is Mode.OFF:
-            return
         try:
+            current_policy()  # Its mode may be `off`.
+            if current_mode() is Mode.OFF:
+                return
             names = ("tracer_provider", "meter_provider", "logger_provider")
             given = {name: options[name] for name in names if options.get(name) is not None}
             if given:

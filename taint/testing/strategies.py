@@ -1,4 +1,4 @@
-"""Hypothesis strategies: labels, and text, bytes and containers that carry them.
+"""Hypothesis strategies: labels, text, bytes and containers that carry them, and policies.
 
 Registered with Hypothesis through its entry point, so that `st.from_type(taint.TaintedStr)` works in any
 test where the library is installed.
@@ -12,9 +12,20 @@ from typing import Any
 from hypothesis import strategies as st
 
 from taint.carriers.values import apply_labels
+from taint.errors import ConfigurationError
 from taint.labels import Label, Labels
+from taint.policy import Policy, make_policy
 
-__all__ = ["label_sets", "labelled_bytes", "labelled_containers", "labelled_text", "labels", "purposes"]
+__all__ = [
+    "label_sets",
+    "labelled_bytes",
+    "labelled_containers",
+    "labelled_text",
+    "labels",
+    "policies",
+    "purposes",
+    "rule_tables",
+]
 
 PURPOSES = (
     "security",
@@ -27,6 +38,7 @@ PURPOSES = (
 )
 CATEGORIES = (None, "user.contact.phone_number", "user.contact.email", "user.name")
 SOURCES = (None, "shop.enrol", "shop.newsletter")
+SINKS = ("ads.upload", "ads.match", "crm.export")
 
 
 def purposes() -> st.SearchStrategy[str]:
@@ -97,3 +109,56 @@ def labelled_containers(
         )
 
     return around(st.recursive(inside, around, max_leaves=max_leaves))
+
+
+def rule_tables(*, sinks: Sequence[str] = SINKS) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw rules as a policy file gives them, allow and deny, without a name.
+
+    Args:
+        sinks: The names of sinks to draw from; a few by default.
+    """
+
+    def some(of: Sequence[str | None], *more: str) -> st.SearchStrategy[list[str]]:
+        known = [*(one for one in of if one is not None), *more]
+        return st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True)
+
+    conditions = st.fixed_dictionaries(
+        {},
+        optional={
+            "from": some(PURPOSES),
+            "to": some(PURPOSES),
+            "categories": some(CATEGORIES),
+            "sources": some(SOURCES, "shop.*", "*"),
+            "sinks": some(sinks, "ads.*"),
+            "consent": st.just(value=True),
+        },
+    )
+    return st.builds(
+        lambda body, effect, priority, unless: {
+            **body,
+            "effect": effect,
+            "priority": priority,
+            **({"unless": unless} if unless else {}),
+        },
+        conditions,
+        st.sampled_from(["allow", "deny"]),
+        st.integers(0, 2),
+        st.none() | conditions,
+    )
+
+
+def policies(*, sinks: Sequence[str] = SINKS, max_rules: int = 6) -> st.SearchStrategy[Policy]:
+    """Draw policies whose rules do not contradict each other; `taint.configure(policy=...)` takes them.
+
+    Args:
+        sinks: As for `rule_tables`.
+        max_rules: How many rules at most.
+    """
+
+    def made(rows: list[dict[str, Any]]) -> st.SearchStrategy[Policy]:
+        try:
+            return st.just(make_policy({"rules": [{"name": f"rule-{at}", **row} for at, row in enumerate(rows)]}))
+        except ConfigurationError:
+            return st.nothing()  # An allow rule that a deny rule covers wholly.
+
+    return st.lists(rule_tables(sinks=sinks), max_size=max_rules).flatmap(made)
