@@ -70,6 +70,17 @@ class Masked:
         return "<masked>"
 
 
+@dataclass
+class Formatted:
+    """A record whose formatting the user gives; its `str` is made by `dataclass`."""
+
+    name: str
+
+    def __format__(self, spec: str) -> str:
+        """Mask the name."""
+        return "<masked>"
+
+
 class Person:
     """A user's class whose text is its labelled name."""
 
@@ -162,6 +173,7 @@ EXACT = [
     ('"{x[0]}{x!a}".format(x=rows + [])', [(0, 36)]),
     ('"<{x}>".format_map({"x": (p,)})', [(1, 18)]),
     ("str(record)", [(0, 27)]),
+    ('f"{Formatted(p)!s:>31}{Formatted(p)}"', [(1, 31)]),
     ("repr(pair)", [(0, 35)]),
     # nested specifications
     ('f"{n:{w}}|"', [(0, 4)]),
@@ -219,6 +231,7 @@ def names(phone: Any) -> dict[str, Any]:
         "who": Person(phone),
         "rows": [(phone,)][:1],
         "record": Record(phone, phone),
+        "Formatted": Formatted,
         "pair": Pair(phone, 1),
         "w": phone[2],
     }
@@ -237,11 +250,21 @@ def test_labels_stand_where_the_labelled_text_is(expression: str, expected: list
 
 @pytest.mark.parametrize(
     "expression",
-    ['f"{x} {y}"', 'f"{x}"', 'f"{[x][0]!r}{y}"', '"%s" % x', '"%s %s" % (x, y)', '"{} {!r}".format(x, y)', "str(x)"],
+    [
+        'f"{x} {y}"',
+        'f"{x}"',
+        'f"{z}"',
+        '"{}".format(z)',
+        'f"{[x][0]!r}{y}"',
+        '"%s" % x',
+        '"%s %s" % (x, y)',
+        '"{} {!r}".format(x, y)',
+        "str(x)",
+    ],
 )
 def test_what_is_not_shown_brings_no_label(expression: str) -> None:
     """The text that a user gives of a record, and a field that is left out of it, have no labels."""
-    operands = {"x": Masked(labelled()), "y": Record("a", labelled())}
+    operands = {"x": Masked(labelled()), "y": Record("a", labelled()), "z": Formatted(labelled())}
     result = value_of(expression, rewritten=True, **operands)
     assert result == value_of(expression, rewritten=False, **operands)
     assert not taint.labels_of(result)

@@ -40,6 +40,8 @@ __all__ = [
     "formatted",
     "formatted_with_names",
     "held",
+    "held_repr",
+    "held_str",
     "joined",
     "method",
     "observation",
@@ -218,10 +220,28 @@ class _Escaped(_Shown):
         return with_labels(ascii(self.value), self.labels)
 
 
+_plain_str, _plain_format = object.__str__, object.__format__
+
+
 def held(value: Any, /) -> Any:
     """Give what a field of an f-string is to show. Labels: of all that a container shows, on its whole text."""
     kind = type(value)
-    if kind in clean or is_carrier(value):
+    # A type with a method of its own, as carriers have, is shown by it.
+    if kind in clean or kind.__str__ is not _plain_str or kind.__format__ is not _plain_format:
+        return value
+    return held_repr(value)
+
+
+def held_str(value: Any, /) -> Any:
+    """Give what `str` is to be called with. Labels: as `held`."""
+    kind = type(value)
+    return value if kind in clean or kind.__str__ is not _plain_str else held_repr(value)
+
+
+def held_repr(value: Any, /) -> Any:
+    """Give what `repr` is to be called with. Labels: as `held`."""
+    kind = type(value)
+    if kind in clean or kind in _TEXT_CARRIERS:
         return value
     labels = _labels_shown(value)
     return _Shown(value, labels) if labels else value
@@ -229,9 +249,8 @@ def held(value: Any, /) -> Any:
 
 def shown(function: Any, value: Any, /) -> Any:
     """Give what `str`, `repr`, `ascii` or `format` is to be called with. Labels: as `held`."""
-    if function is str or function is repr or function is format:
-        return held(value)
-    return escaped(value) if function is ascii else value
+    helper = _HELPERS.get(function) if type(function) in _FUNCTIONS else None
+    return value if helper is None else helper(value)
 
 
 def escaped(value: Any, /) -> Any:
@@ -240,6 +259,10 @@ def escaped(value: Any, /) -> Any:
         return value
     labels = _labels_shown(value)
     return _Escaped(value, labels) if labels else value
+
+
+_FUNCTIONS = frozenset((type, types.BuiltinFunctionType))
+_HELPERS: dict[Any, Callable[[Any], Any]] = {format: held, str: held_str, repr: held_repr, ascii: escaped}
 
 
 def specified(value: Any, spec: str, /) -> tuple[Any, str]:
@@ -256,9 +279,7 @@ _RECURSIVE = frozenset((dataclasses.dataclass.__code__.co_filename, reprlib.recu
 
 
 def _shows_contents(kind: Any) -> bool:
-    """Tell whether it is not a user's code that gives the text of what is of a type."""
-    if kind.__str__ is not object.__str__ or kind.__format__ is not object.__format__:
-        return False
+    """Tell whether it is C code or generated code that gives the `repr` of what is of a type."""
     function = kind.__repr__
     code = getattr(function, "__code__", None)
     if code is None:
@@ -275,14 +296,14 @@ def _labels_shown(value: Any) -> Labels:
     """Give the labels of what C code or generated code shows of a value; none where a user's code shows it."""
     kind = type(value)
     try:
-        if is_carrier(value):
-            return labels_of_carrier(value)
+        if kind in _FLAT:
+            return NO_LABELS if _is_clean(value) else labels_of(value)
         if kind not in _CONTAINERS and not _shows_contents(kind):
-            return NO_LABELS
+            return labels_of_carrier(value) if is_carrier(value) else NO_LABELS
         fields = getattr(kind, "__dataclass_fields__", None)
         if fields and not all(field.repr for field in fields.values()):
             value = [_stored(value, name) for name, field in fields.items() if field.repr]
-        return NO_LABELS if _is_clean(value) else labels_of(value)
+        return labels_of(value)
     except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
         report_internal_error("looking into a container", error)
         return NO_LABELS
@@ -304,9 +325,13 @@ def _is_clean(value: Any, depth: int = 4) -> bool:
         return True
     if not depth or kind not in _FLAT:
         return False
-    for item in (*value, *value.values()) if kind is dict else value:
+    for item in value:
         if type(item) not in clean and not _is_clean(item, depth - 1):
             return False
+    if kind is dict:
+        for item in value.values():
+            if type(item) not in clean and not _is_clean(item, depth - 1):
+                return False
     return True
 
 

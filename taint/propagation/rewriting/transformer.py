@@ -53,6 +53,7 @@ _GIVES_TEXT = frozenset(
 )
 """Builtins and methods whose result is not looked into, since it is a text, a number or a class."""
 
+_HELD = {-1: "held", CONVERSIONS["s"]: "held_str", CONVERSIONS["r"]: "held_repr"}
 _CONVERTING = frozenset(("str", "bytes"))
 _PYTEST_TEMPORARY = "@py_assert"
 """pytest looks a method up in one statement and calls it in another, so that it can show both."""
@@ -192,7 +193,7 @@ class _Rewriter(ast.NodeTransformer):
             # It makes a copy where it has something to escape.
             value = self._call("escaped", [value], value)
         elif _may_be_container(value) and (conversion != -1 or not parts):
-            value = self._call("held", [value], value)
+            value = self._call(_HELD[conversion], [value], value)
         if spec is None or all(isinstance(part, ast.Constant) for part in parts):
             return _text(node, value, conversion, spec)
         if conversion != -1:
