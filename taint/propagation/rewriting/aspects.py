@@ -220,12 +220,13 @@ class _Escaped(_Shown):
         return with_labels(ascii(self.value), self.labels)
 
 
-_plain_str, _plain_format = object.__str__, object.__format__
+_plain_str: Any = object.__str__
+_plain_format: Any = object.__format__
 
 
 def held(value: Any, /) -> Any:
     """Give what a field of an f-string is to show. Labels: of all that a container shows, on its whole text."""
-    kind = type(value)
+    kind: Any = type(value)
     # A type with a method of its own, as carriers have, is shown by it.
     if kind in clean or kind.__str__ is not _plain_str or kind.__format__ is not _plain_format:
         return value
@@ -234,7 +235,7 @@ def held(value: Any, /) -> Any:
 
 def held_str(value: Any, /) -> Any:
     """Give what `str` is to be called with. Labels: as `held`."""
-    kind = type(value)
+    kind: Any = type(value)
     return value if kind in clean or kind.__str__ is not _plain_str else held_repr(value)
 
 
