@@ -193,6 +193,8 @@ TEXT: list[tuple[str, str, tuple[Any, ...], object]] = [
     ("[é]a", "encode", ("ascii", "ignore"), "a"),
     ("a[b]", "encode", ("ascii",), "a[b]"),
     ("[{}]", "format", ("<x>",), "«x»"),
+    ("[-{:{}}]", "format", ("x", "<3>"), "[-]«x  »"),
+    ("[-{:{}}]", "format", ("x", "3"), "[-x  ]"),
     ("[%s %s]", "__mod__", (("<x>", 1),), "«x»[ 1]"),
 ]
 

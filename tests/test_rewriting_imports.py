@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wrapt
 
 import taint
 from taint.propagation.rewriting import loader, rewriting_status
@@ -380,6 +381,7 @@ TESTS = """
 import taint
 import tgreet
 import pytest
+import wrapt
 from taint.propagation.rewriting import rewriting_status
 
 PHONE = taint.label("+14155550100", purpose="security.mfa")
@@ -455,3 +457,22 @@ def test_the_command_line_says_what_is_missing(folder: Path) -> None:
     )
     assert start(folder, "-m", "taint", "run").returncode == 2
     assert start(folder, "-m", "taint").returncode == 2
+
+
+def test_a_module_that_a_post_import_hook_waits_for_is_rewritten(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hook of wrapt, as this library and others set, is told of the module once, and the module is rewritten."""
+    write(folder, {"tgreet.py": GREET})
+    told: list[str] = []
+    for _ in range(2):
+        wrapt.register_post_import_hook(lambda module: told.append(module.__name__), "tgreet")
+        taint.install(packages=["tgreet"])
+        module = importlib.import_module("tgreet")
+        assert is_exact(module)
+        assert isinstance(module.__loader__, loader.SourceLoader)
+        assert rewriting_status().rewritten == {"tgreet"}
+        taint.uninstall()
+        forget("tgreet")
+    assert told == ["tgreet"] * 2
+    assert "not rewritten" not in caplog.text

@@ -13,6 +13,9 @@ from _string import formatter_field_name_split, formatter_parser  # type: ignore
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from taint.carriers.operations import labels_in
+from taint.labels import Labels
+
 __all__ = ["format_pieces", "only_field", "padded_pieces", "percent_pieces"]
 
 _MAX_NESTING = 2  # Of str.format: a field within a format specification, and no deeper.
@@ -44,6 +47,24 @@ class _Numbering:
         return self.next - 1
 
 
+Shown = Callable[[Callable[..., str], Any], Any]
+"""(`str`, `repr`, `ascii` or `format`, a value) -> what that is to be called with in its place."""
+
+
+def _as_it_is(_function: Callable[..., str], value: Any) -> Any:
+    return value
+
+
+class _Call(NamedTuple):
+    """What one call of `format` was given, and how labels are kept in it."""
+
+    args: Sequence[Any] | None
+    kwargs: Mapping[str, Any]
+    add: Callable[[str, Labels], str]
+    shown: Shown
+    numbering: _Numbering
+
+
 def _argument(name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], numbering: _Numbering) -> Any:
     first, rest = formatter_field_name_split(name) if name else ("", ())
     key = numbering.resolve(first, is_empty=first == "")
@@ -65,9 +86,7 @@ def _argument(name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], 
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
 
 
-def _formatted(
-    template: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], numbering: _Numbering, nesting: int
-) -> Iterator[str]:
+def _formatted(template: str, call: _Call, nesting: int) -> Iterator[str]:
     if nesting < 0:
         msg = "Max string recursion exceeded"
         raise ValueError(msg)
@@ -76,25 +95,39 @@ def _formatted(
             yield literal
         if name is None:
             continue
-        value = _argument(name, args, kwargs, numbering)
+        value = _argument(name, call.args, call.kwargs, call.numbering)
         if conversion:
             if conversion not in _CONVERSIONS:
                 msg = f"Unknown conversion specifier {conversion!s}"
                 raise ValueError(msg)
-            value = _CONVERSIONS[conversion](value)
-        is_nested = spec and "{" in spec
-        yield format(value, "".join(_formatted(spec, args, kwargs, numbering, nesting - 1)) if is_nested else spec)
+            convert = _CONVERSIONS[conversion]
+            value = convert(call.shown(convert, value))
+        else:
+            value = call.shown(format, value)
+        if spec and "{" in spec:
+            parts = list(_formatted(spec, call, nesting - 1))
+            yield call.add(format(value, "".join(parts)), labels_in(parts))
+        else:
+            yield format(value, spec)
 
 
-def format_pieces(template: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any]) -> list[str]:
+def format_pieces(
+    template: str,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any],
+    add: Callable[[str, Labels], str],
+    shown: Shown = _as_it_is,
+) -> list[str]:
     """Do `template.format(*args, **kwargs)` in pieces.
 
-    Labels: each piece keeps its own.
+    Labels: each piece keeps its own, and those of the fields in its specification.
 
     Args:
         template: An exact `str`.
         args: Positional arguments; None for `format_map`, which has none.
         kwargs: Named arguments; for `format_map` the mapping.
+        add: Adds labels to a piece.
+        shown: Gives what stands for a value that would be shown without its labels.
 
     Returns:
         Literals and formatted fields, in order; joined they are the native result.
@@ -102,7 +135,7 @@ def format_pieces(template: str, args: Sequence[Any] | None, kwargs: Mapping[str
     Raises:
         ValueError, IndexError, KeyError, AttributeError, TypeError: As `str.format` does.
     """
-    return list(_formatted(template, args, kwargs, _Numbering(), _MAX_NESTING - 1))
+    return list(_formatted(template, _Call(args, kwargs, add, shown, _Numbering()), _MAX_NESTING - 1))
 
 
 _SPEC = re.compile(
@@ -230,7 +263,11 @@ _OF_BYTES: tuple[Any, Callable[[str], Any], dict[str, Callable[[Any], Any]], tup
 )
 
 
-def percent_pieces(template: Any, args: Any, *, remember: bool = True) -> list[Any] | None:
+_SHOWING: dict[Any, Callable[..., str]] = {str: str, repr: repr, ascii: ascii, _as_ascii: ascii}
+"""What a conversion asks for the text of any value."""
+
+
+def percent_pieces(template: Any, args: Any, *, remember: bool = True, shown: Shown = _as_it_is) -> list[Any] | None:
     """Do `template % args` in pieces.
 
     Labels: each piece keeps its own. What a number becomes is a plain text.
@@ -239,6 +276,7 @@ def percent_pieces(template: Any, args: Any, *, remember: bool = True) -> list[A
         template: An exact `str` or `bytes`.
         args: The right side: a tuple, a mapping or one value.
         remember: Keep what the template amounts to; not where it is itself labelled.
+        shown: As of `format_pieces`.
 
     Returns:
         The pieces, of the template's type; None where the native operation is to be asked instead,
@@ -263,6 +301,8 @@ def percent_pieces(template: Any, args: Any, *, remember: bool = True) -> list[A
         stars = [next(given) for size in (width, precision) if size == "*"]
         value = args[exact(key)] if key is not None else next(given)
         convert = conversions.get(kind)
+        if convert in _SHOWING:
+            value = shown(_SHOWING[convert], value)
         if convert is not None and not flags and not width and precision is None:
             pieces.append(convert(value))
             continue

@@ -17,7 +17,7 @@ from taint.carriers.formatting import format_pieces, only_field, padded_pieces, 
 from taint.carriers.operations import Kind, coverage_of, define_operations, labels_in
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["TaintedBytes", "TaintedStr", "carry_bytes", "carry_text", "join_pieces"]
+__all__ = ["TaintedBytes", "TaintedStr", "carry_bytes", "carry_text", "join_pieces", "with_labels"]
 
 _new = str.__new__
 _new_bytes = bytes.__new__
@@ -83,11 +83,11 @@ class TaintedStr(str):
 
     def format(self, *args: Any, **kwargs: Any) -> str:
         """Format with named and numbered fields. Labels: as `%`."""
-        return _from_template(self, format_pieces(str.__str__(self), args, kwargs))
+        return _from_template(self, format_pieces(str.__str__(self), args, kwargs, with_labels))
 
     def format_map(self, mapping: Mapping[str, Any], /) -> str:  # type: ignore[override]  # typeshed's protocol is private.
         """Format with the fields of a mapping. Labels: as `%`."""
-        return _from_template(self, format_pieces(str.__str__(self), None, mapping))
+        return _from_template(self, format_pieces(str.__str__(self), None, mapping, with_labels))
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Encode as `str` does. Labels: byte for byte, with text of any width."""
@@ -239,6 +239,11 @@ def carry_bytes(value: bytes, coverage: Coverage | None) -> bytes:
         attributes = {"_coverage": coverage}
     _set_attributes(result, attributes)
     return result
+
+
+def with_labels(text: str, labels: Labels) -> str:
+    """Add labels to all of a text. Labels: those given, and its own; a subclass counts for its characters."""
+    return carry_text(str.__str__(text), joined(coverage_of(text), labels, len(text))) if labels else text
 
 
 def _exact_bytes(value: bytes) -> bytes:

@@ -7,11 +7,14 @@ user's own frame. An internal error gives the native result and is reported once
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import datetime as dt
 import decimal
 import fractions
 import os
 import re
+import reprlib
 import types
 import uuid
 from collections import OrderedDict, defaultdict, deque
@@ -21,25 +24,30 @@ from typing import Any
 from taint.carriers import observation
 from taint.carriers.formatting import format_pieces, percent_pieces
 from taint.carriers.operations import labels_in
-from taint.carriers.proxy import carry, is_carrier, labels_of_carrier, unwrapped
-from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces
+from taint.carriers.proxy import is_carrier, labels_of_carrier
+from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces, with_labels
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
+from taint.propagation.regex import TaintedPattern
 
 __all__ = [
     "clean",
-    "containers",
     "contains",
     "converted",
     "escaped",
+    "format_of",
     "formatted",
     "formatted_with_names",
+    "held",
+    "held_repr",
+    "held_str",
     "joined",
     "method",
     "observation",
     "percent",
     "shown",
+    "specified",
     "text_center",
     "text_ljust",
     "text_replace",
@@ -49,6 +57,7 @@ __all__ = [
 ]
 
 type_of = type
+format_of = format
 texts = frozenset((str, bytes))
 
 _TEXT_CARRIERS = frozenset((TaintedStr, TaintedBytes))
@@ -60,7 +69,7 @@ clean = frozenset(
 )
 """Exact types whose text holds nothing but the value itself."""
 
-containers = frozenset(
+_CONTAINERS = frozenset(
     (list, tuple, dict, set, frozenset, deque, OrderedDict, defaultdict, types.MappingProxyType, types.SimpleNamespace)
 )
 """What shows its contents in C code."""
@@ -139,7 +148,7 @@ def percent(template: Any, args: Any, /) -> Any:
     elif isinstance(args, kind) or _is_clean(args):
         return template % args  # A subclass has the first word, through its `__rmod__`; so has a carrier.
     try:
-        pieces = percent_pieces(template, args)
+        pieces = percent_pieces(template, args, shown=shown)
         if pieces is not None:
             return join_pieces(pieces) if pieces else template % args
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
@@ -168,14 +177,14 @@ def formatted_with_names(template: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 def _formatted(template: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
-        return join_pieces(format_pieces(template, args, kwargs))
+        return join_pieces(format_pieces(template, args, kwargs, with_labels, shown))
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
         return _native_after(error, "formatting", lambda: template.format(*args, **kwargs))
 
 
 def _formatted_map(template: str, mapping: Mapping[str, Any], /) -> str:
     try:
-        return join_pieces(format_pieces(template, None, mapping))
+        return join_pieces(format_pieces(template, None, mapping, with_labels, shown))
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
         result: str = _native_after(error, "formatting", lambda: template.format_map(mapping))
         return result
@@ -185,34 +194,129 @@ def _formatted_map(template: str, mapping: Mapping[str, Any], /) -> str:
 
 
 class _Shown:
-    """Stands for a value while C code asks for its text: gives it once, labelled."""
+    """Stands for a value while C code asks for its text: gives it, labelled."""
 
-    __slots__ = ("as_text", "labels", "value")
+    __slots__ = ("labels", "value")
 
-    def __init__(self, as_text: Callable[[Any], str], value: Any, labels: Labels) -> None:
-        self.as_text, self.value, self.labels = as_text, value, labels
+    def __init__(self, value: Any, labels: Labels) -> None:
+        self.value, self.labels = value, labels
 
     def __str__(self) -> str:
-        text: str = carry(self.as_text(self.value), self.labels)
-        return text
+        return with_labels(str(self.value), self.labels)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return with_labels(repr(self.value), self.labels)
+
+    def __format__(self, spec: str) -> str:
+        return with_labels(format(self.value, spec), self.labels)
+
+
+class _Escaped(_Shown):
+    """Stands for a value while `ascii` asks for its `repr`, of which it would make a copy."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return with_labels(ascii(self.value), self.labels)
+
+
+_plain_str: Any = object.__str__
+_plain_format: Any = object.__format__
+
+
+def held(value: Any, /) -> Any:
+    """Give what a field of an f-string is to show. Labels: of all that a container shows, on its whole text."""
+    kind: Any = type(value)
+    # A type with a method of its own, as carriers have, is shown by it.
+    if kind in clean or kind.__str__ is not _plain_str or kind.__format__ is not _plain_format:
+        return value
+    return held_repr(value)
+
+
+def held_str(value: Any, /) -> Any:
+    """Give what `str` is to be called with. Labels: as `held`."""
+    kind: Any = type(value)
+    return value if kind in clean or kind.__str__ is not _plain_str else held_repr(value)
+
+
+def held_repr(value: Any, /) -> Any:
+    """Give what `repr` is to be called with. Labels: as `held`."""
+    kind = type(value)
+    if kind in clean or kind in _TEXT_CARRIERS:
+        return value
+    labels = _labels_shown(value)
+    return _Shown(value, labels) if labels else value
 
 
 def shown(function: Any, value: Any, /) -> Any:
-    """Give what `str`, `repr` or `ascii` is to be called with. Labels: of all in a container, on its whole text."""
-    if type(value) in containers and (function is str or function is repr or function is ascii):
-        labels = _labels_inside(value)
-        return _Shown(function, value, labels) if labels else value
-    return escaped(value) if function is ascii else value
+    """Give what `str`, `repr`, `ascii` or `format` is to be called with. Labels: as `held`."""
+    helper = _HELPERS.get(function) if type(function) in _FUNCTIONS else None
+    return value if helper is None else helper(value)
 
 
 def escaped(value: Any, /) -> Any:
     """Give what `ascii` is to be called with. Labels: on all of the text."""
-    if type(value) in containers or is_carrier(value):
-        labels = _labels_inside(value)
-        return _Shown(ascii, value, labels) if labels else value
-    return value
+    if type(value) in clean:
+        return value
+    labels = _labels_shown(value)
+    return _Escaped(value, labels) if labels else value
+
+
+_FUNCTIONS = frozenset((type, types.BuiltinFunctionType))
+_HELPERS: dict[Any, Callable[[Any], Any]] = {format: held, str: held_str, repr: held_repr, ascii: escaped}
+
+
+def specified(value: Any, spec: str, /) -> tuple[Any, str]:
+    """Give what `format` is to be called with. Labels: of the specification, on the whole field."""
+    if type(spec) is str:
+        return value, spec
+    labels = labels_in((spec,))
+    return (_Shown(value, labels), str.__str__(spec)) if labels else (value, spec)
+
+
+_NATIVE_REPRS = frozenset(kind.__repr__ for kind in _CONTAINERS)
+_COLLECTIONS = collections.Counter.update.__code__.co_filename
+_RECURSIVE = frozenset((dataclasses.dataclass.__code__.co_filename, reprlib.recursive_repr.__code__.co_filename))
+
+
+def _shows_contents(kind: Any) -> bool:
+    """Tell whether it is C code or generated code that gives the `repr` of what is of a type."""
+    function = kind.__repr__
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return type(function) is types.WrapperDescriptorType and function in _NATIVE_REPRS
+    file: str = code.co_filename
+    if file in _RECURSIVE and hasattr(kind, "__dataclass_fields__"):
+        # What `dataclass` makes is compiled from text, and put into a function that minds cycles.
+        inner = [getattr(cell.cell_contents, "__code__", None) for cell in function.__closure__ or ()]
+        return any(code is not None and code.co_filename == "<string>" for code in inner)
+    return file == _COLLECTIONS or file.startswith("<attrs generated")
+
+
+def _labels_shown(value: Any) -> Labels:
+    """Give the labels of what C code or generated code shows of a value; none where a user's code shows it."""
+    kind = type(value)
+    try:
+        if kind in _FLAT:
+            return NO_LABELS if _is_clean(value) else labels_of(value)
+        if kind not in _CONTAINERS and not _shows_contents(kind):
+            return labels_of_carrier(value) if is_carrier(value) else NO_LABELS
+        fields = getattr(kind, "__dataclass_fields__", None)
+        if fields and not all(field.repr for field in fields.values()):
+            value = [_stored(value, name) for name, field in fields.items() if field.repr]
+        return labels_of(value)
+    except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
+        report_internal_error("looking into a container", error)
+        return NO_LABELS
+
+
+def _stored(value: Any, name: str) -> Any:
+    """Read an attribute without running a user's code."""
+    own = getattr(value, "__dict__", {})
+    if name in own:
+        return own[name]
+    slot = getattr(type(value), name, None)
+    return slot.__get__(value) if isinstance(slot, types.MemberDescriptorType) else None
 
 
 def _is_clean(value: Any, depth: int = 4) -> bool:
@@ -222,20 +326,14 @@ def _is_clean(value: Any, depth: int = 4) -> bool:
         return True
     if not depth or kind not in _FLAT:
         return False
-    for item in (*value, *value.values()) if kind is dict else value:
+    for item in value:
         if type(item) not in clean and not _is_clean(item, depth - 1):
             return False
+    if kind is dict:
+        for item in value.values():
+            if type(item) not in clean and not _is_clean(item, depth - 1):
+                return False
     return True
-
-
-def _labels_inside(value: Any) -> Labels:
-    try:
-        if _is_clean(value):
-            return NO_LABELS
-        return labels_of(value)
-    except Exception as error:  # noqa: BLE001  # Whatever it is, the program goes on with the native text.
-        report_internal_error("looking into a container", error)
-        return NO_LABELS
 
 
 def converted(function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -296,27 +394,27 @@ def _with_carrier(name: str) -> Callable[..., Any]:
 text_center, text_ljust, text_replace, text_rjust = map(_with_carrier, ("center", "ljust", "replace", "rjust"))
 
 
-def _of_pattern(name: str) -> Callable[..., Any]:
+_OF_PATTERN = {
+    **dict.fromkeys(("match", "fullmatch", "search", "findall", "finditer"), ("string", "pos", "endpos")),
+    "split": ("string", "maxsplit"),
+    **dict.fromkeys(("sub", "subn"), ("repl", "string", "count")),
+}
+
+
+def _of_pattern(name: str, takes: tuple[str, ...]) -> Callable[..., Any]:
     native = getattr(re.Pattern, name)
+    needed = frozenset(takes[: takes.index("string") + 1])
 
     def aspect(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            for arg in args:
-                if type(arg) not in clean and is_carrier(arg):
-                    break
-            else:
-                return native(owner, *args)
-        elif not any(map(is_carrier, (*args, *kwargs.values()))):
+        for arg in (*args, *kwargs.values()) if kwargs else args:
+            if type(arg) not in clean and (is_carrier(arg) or callable(arg)):
+                break
+        else:
             return native(owner, *args, **kwargs)
-        labels = NO_LABELS
-        for arg in (*args, *kwargs.values()):
-            labels |= labels_of_carrier(arg)
-        result = native(owner, *map(unwrapped, args), **{key: unwrapped(arg) for key, arg in kwargs.items()})
-        if name == "finditer":
-            return (carry(match, labels) for match in result)
-        if name == "subn":
-            return carry(result[0], labels), result[1]
-        return carry(result, labels)
+        given = {*takes[: len(args)], *kwargs}
+        if len(args) + len(kwargs) != len(given) or not needed <= given <= {*takes}:
+            return native(owner, *args, **kwargs)  # Which raises.
+        return getattr(TaintedPattern(owner), name)(*args, **kwargs)
 
     return aspect
 
@@ -333,8 +431,5 @@ _STR = {
 _OF_TYPE: dict[type, dict[str, Callable[..., Any]]] = {
     str: _STR,
     bytes: {name: aspect for name, aspect in _STR.items() if "format" not in name},
-    re.Pattern: {
-        name: _of_pattern(name)
-        for name in ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
-    },
+    re.Pattern: {name: _of_pattern(name, takes) for name, takes in _OF_PATTERN.items()},
 }

@@ -26,6 +26,7 @@ _logger = logging.getLogger("taint")
 _lock = threading.RLock()
 _SOURCES = importlib.machinery.SourceFileLoader
 _PYTEST = "_pytest.assertion.rewrite"
+_WRAPT = "wrapt.importer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ class _Finder:
 
 def _put_loader(spec: Any) -> None:
     loader = spec.loader
+    if isinstance(loader, SourceLoader | DelegatingLoader):
+        return
+    if type(loader).__module__ == _WRAPT:
+        # A post-import hook waits for the module: it holds the loader proper, and has to go on doing so.
+        spec.loader = inner = loader.__wrapped__
+        _put_loader(spec)
+        spec.loader = loader if spec.loader is inner else type(loader)(spec.loader)
+        return
     if type(loader) is _SOURCES:
         spec.loader = SourceLoader(loader.name, loader.path)
         spec.loader.noted = _note

@@ -7,8 +7,9 @@ and called natively unless they turn out to be a method of a C object. The names
 from one import statement, put after the docstring and the `__future__` imports, on the line of the
 first statement; a module in which nothing is replaced stays as it is.
 
-Left alone, since the carrier is asked: `+`, `+=`, `*`, slices, f-strings of one part, `str(x)` of what
-is no container. Left alone, since their result would be refused by C code: `int(x)`, `float(x)`.
+Left alone, since the carrier is asked: `+`, `+=`, `*`, slices. Left alone, since their result would be
+refused by C code: `int(x)`, `float(x)`. Left alone, since nobody sees the call: `str.join(sep, x)`,
+and a method that is passed on uncalled, as in `map(",".join, rows)`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from taint.propagation.rewriting.templates import CONVERSIONS, format_values, is
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 5
+REVISION = 6
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
@@ -37,6 +38,22 @@ _MOST_TESTS = 4
 """Names whose types are tested where they stand; for more of them one call costs less."""
 
 _SHOWING = frozenset(("str", "repr", "ascii"))
+_GIVES_NO_CONTAINER = frozenset(
+    (
+        *("str", "repr", "ascii", "format", "len", "int", "float", "round", "sum", "abs", "hash", "id", "type"),
+        *("ord", "chr", "hex", "oct", "bin", "isinstance", "bool"),
+    )
+)
+_GIVES_TEXT = frozenset(
+    (
+        *("upper", "lower", "title", "capitalize", "casefold", "swapcase", "strip", "lstrip", "rstrip", "join"),
+        *("replace", "format", "removeprefix", "removesuffix", "ljust", "rjust", "center", "zfill", "decode"),
+        *("isoformat", "strftime", "hexdigest"),
+    )
+)
+"""Builtins and methods whose result is not looked into, since it is a text, a number or a class."""
+
+_HELD = {-1: "held", CONVERSIONS["s"]: "held_str", CONVERSIONS["r"]: "held_repr"}
 _CONVERTING = frozenset(("str", "bytes"))
 _PYTEST_TEMPORARY = "@py_assert"
 """pytest looks a method up in one statement and calls it in another, so that it can show both."""
@@ -111,7 +128,7 @@ class _Rewriter(ast.NodeTransformer):
     def _call(self, helper: str, args: list[ast.expr], place: ast.expr) -> ast.Call:
         return ast.copy_location(ast.Call(self._name(helper, place), args, []), place)
 
-    def _guarded(self, operands: list[ast.expr], native: ast.expr, aspect: ast.expr, types: str = "clean") -> ast.expr:
+    def _guarded(self, operands: list[ast.expr], native: ast.expr, aspect: ast.expr) -> ast.expr:
         """Stay native where all operands are names and constants of types that cannot bring a label.
 
         A name can be read twice without being noticed. This costs a third of a call.
@@ -121,13 +138,12 @@ class _Rewriter(ast.NodeTransformer):
             return aspect
         is_clean: list[ast.expr] = [
             ast.copy_location(
-                ast.Compare(self._call("type_of", [_again(name)], name), [ast.In()], [self._name(types, name)]), native
+                ast.Compare(self._call("type_of", [_again(name)], name), [ast.In()], [self._name("clean", name)]),
+                native,
             )
             for name in tested.values()
         ]
         test = is_clean[0] if len(is_clean) == 1 else ast.copy_location(ast.BoolOp(ast.And(), is_clean), native)
-        if types == "containers":
-            native, aspect = aspect, native
         return ast.copy_location(ast.IfExp(test, native, aspect), native)
 
     # What is evaluated elsewhere, or shown as text, or is no expression at all.
@@ -165,36 +181,51 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(node.format_spec, ast.JoinedStr):
             for value in node.format_spec.values:
                 self.visit(value)
-        self._escaping(node)
         return node
 
-    def _escaping(self, node: ast.expr) -> ast.expr:
-        """Ask for the labels where `ascii` has something to escape, which makes a copy."""
-        if isinstance(node, ast.FormattedValue) and node.conversion == CONVERSIONS["a"]:
-            node.value = self._call("escaped", [node.value], node.value)
-        return node
+    def _field(self, node: ast.expr) -> ast.expr:
+        """Rewrite one part of an f-string into an expression that gives its finished text; a literal stays."""
+        if not isinstance(node, ast.FormattedValue):
+            return node
+        value, conversion, spec = node.value, node.conversion, node.format_spec
+        parts = spec.values if isinstance(spec, ast.JoinedStr) else []
+        if conversion == CONVERSIONS["a"]:
+            # It makes a copy where it has something to escape.
+            value = self._call("escaped", [value], value)
+        elif _may_be_container(value) and (conversion != -1 or not parts):
+            value = self._call(_HELD[conversion], [value], value)
+        if spec is None or all(isinstance(part, ast.Constant) for part in parts):
+            return _text(node, value, conversion, spec)
+        if conversion != -1:
+            value = _text(node, value, conversion, None)
+        given = self._call("specified", [value, self._pieces(parts, spec)], node)
+        starred = ast.copy_location(ast.Starred(given, ast.Load()), node)
+        return self._call("format_of", [starred], node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
         self.generic_visit(node)
         return self._pieces(node.values, node)
 
     def _pieces(self, values: list[ast.expr], place: _Located) -> ast.expr:
-        if len(values) < 2 or not any(isinstance(value, ast.FormattedValue) for value in values):  # noqa: PLR2004
-            return ast.copy_location(ast.JoinedStr(values), place)
-        pattern = "".join("D" if isinstance(value, ast.FormattedValue) else "L" for value in values)
-        aspect = self._call(
-            pattern,
-            [
-                ast.copy_location(ast.JoinedStr([value]), value) if isinstance(value, ast.FormattedValue) else value
-                for value in values
-            ],
-            place,
-        )
-        shown = [value for value in values if isinstance(value, ast.FormattedValue)]
-        if not all(map(_has_plain_spec, shown)):
-            return aspect
         native = ast.copy_location(ast.JoinedStr(values), place)
-        return self._guarded([value.value for value in shown], native, aspect)
+        shown = [value for value in values if isinstance(value, ast.FormattedValue)]
+        if not shown:
+            return native
+        fields = list(map(self._field, values))
+        if len(fields) == 1:
+            aspect = fields[0]
+            if isinstance(aspect, ast.JoinedStr) and ast.dump(aspect) == ast.dump(native):
+                return native
+        else:
+            pattern = "".join("D" if isinstance(value, ast.FormattedValue) else "L" for value in values)
+            aspect = self._call(pattern, fields, place)
+        operands: list[ast.expr] = []
+        for value in shown:
+            used = _used(value)
+            if used is None:
+                return aspect
+            operands += used
+        return self._guarded(operands, native, aspect)
 
     # %
 
@@ -208,7 +239,7 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(left, ast.Constant):
             values = percent_values(left, right)
             if values is not None:
-                return self._pieces([self._escaping(value) for value in values], node)
+                return self._pieces(values, node)
             aspect = aspect if isinstance(left.value, str | bytes) else node
         elif is_plain(left) and (_is_small(right) or all(map(is_plain, operands))):
             # Mostly numbers, and objects with a `%` of their own, which are called from here.
@@ -253,8 +284,7 @@ class _Rewriter(ast.NodeTransformer):
             if function.id in _SHOWING:
                 shown = self._call("shown", [_again(function), args[0]], args[0])
                 aspect = ast.copy_location(ast.Call(function, [shown], []), node)
-                # `ascii` makes a copy of any text that it has to escape.
-                return aspect if function.id == "ascii" else self._guarded(args, node, aspect, "containers")
+                return self._guarded(args, node, aspect)
         elif function.id in _CONVERTING and args and not _is_constant(args[0]) and len(args) + len(node.keywords) > 1:
             node.func, node.args = self._name("converted", function), [function, *args]
         return node
@@ -263,7 +293,7 @@ class _Rewriter(ast.NodeTransformer):
         args, receiver, name = node.args, function.value, function.attr
         held = args if any(isinstance(arg, ast.Starred) for arg in args) else args[_METHODS[name]]
         held = [*held, *(keyword.value for keyword in node.keywords)]
-        if all(map(_is_constant, held)):
+        if all(_is_constant(arg) and not isinstance(arg, ast.Lambda) for arg in held):
             return node
         if name == "join" and (len(args) != 1 or node.keywords or isinstance(args[0], ast.Starred)):
             return node
@@ -300,12 +330,36 @@ class _Rewriter(ast.NodeTransformer):
         return ast.copy_location(ast.Call(aspect, [receiver, *native.args], native.keywords), native)
 
 
-def _has_plain_spec(value: ast.FormattedValue) -> bool:
-    """Tell whether a value's specification may stand in the code twice."""
+def _used(value: ast.FormattedValue) -> list[ast.expr] | None:
+    """Give what a field is made of; None where its specification may not stand in the code twice."""
+    if value.format_spec is None:
+        return [value.value]
     if not isinstance(value.format_spec, ast.JoinedStr):
-        return value.format_spec is None
+        return None
     fields = [field for field in value.format_spec.values if isinstance(field, ast.FormattedValue)]
-    return all(field.format_spec is None and is_plain(field.value) for field in fields)
+    if not all(field.format_spec is None and is_plain(field.value) for field in fields):
+        return None
+    return [value.value, *(field.value for field in fields)]
+
+
+def _text(node: ast.FormattedValue, value: ast.expr, conversion: int, spec: ast.expr | None) -> ast.JoinedStr:
+    """Make the f-string of one field that stands where another does."""
+    field = ast.copy_location(ast.FormattedValue(value, conversion, spec), node)
+    return ast.copy_location(ast.JoinedStr([field]), node)
+
+
+def _may_be_container(node: ast.expr) -> bool:
+    """Tell whether an expression may give what has labelled values inside, as far as its form says."""
+    if _is_constant(node) or isinstance(node, ast.JoinedStr):
+        return False
+    if isinstance(node, ast.Attribute):
+        return not (node.attr.startswith("__") and node.attr.endswith("__"))
+    if isinstance(node, ast.Call):
+        function = node.func
+        if isinstance(function, ast.Name):
+            return function.id not in _GIVES_NO_CONTAINER
+        return not isinstance(function, ast.Attribute) or function.attr not in _GIVES_TEXT
+    return True
 
 
 def _again(name: ast.Name) -> ast.Name:
