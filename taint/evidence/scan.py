@@ -2,7 +2,7 @@
 
 Text is cut into words and phone-like runs by C code (`bytes.translate`, `split`, `set`, one regular
 expression), the distinct ones go through the filter in a chain of C iterators, and only what passes it
-is looked at in Python: 2 words in 100 where a million values are known. What a known value costs is
+is looked at in Python: few words, even where a million values are known. What a known value costs is
 therefore its bytes in the filter, and the time is that of the payload. Places are worked out only
 where something was found.
 """
