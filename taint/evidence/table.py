@@ -8,9 +8,8 @@ digests more than a gigabyte.
 
 The filter is one byte for each value of the lowest 24 bits, in which 6 others choose the four bits that
 are set: one access to memory, and a byte that another value has written to is still passed by chance one
-time in 70. By calculation two million
-words write to 11 % of the bytes, and 3 words of others in 1,000 pass. Pages that
-nothing was written to take no memory.
+time in 70. By calculation two million words write to 11 % of the bytes, and 3 words of others in 1,000
+pass. Pages that nothing was written to take no memory.
 """
 
 from __future__ import annotations
