@@ -241,6 +241,9 @@ def _bytes(value: Any) -> bytes:
     return str.__str__(value).encode(errors="replace") if isinstance(value, str) else bytes(value)
 
 
+_TEXTS = (str, bytes, bytearray)
+
+
 def _holds(needle: bytes) -> list[str]:
     """Look for text or bytes with a needle in everything that the collector knows and what that refers to.
 
@@ -253,7 +256,7 @@ def _holds(needle: bytes) -> list[str]:
         reached: list[object] = []
         for here in frontier:
             kind = type(here)
-            if issubclass(kind, str | bytes | bytearray) and needle in _bytes(here).lower():
+            if issubclass(kind, _TEXTS) and needle in _bytes(here).lower():
                 found.append(kind.__name__)
         for here in gc.get_referents(*frontier):
             if id(here) not in seen:

@@ -108,7 +108,7 @@ def _changed(path: Path, at: int, data: bytes) -> Path:
     ("damage", "message"),
     [
         (lambda path: _changed(path, 0, b"nonsense"), "not a file of known values"),
-        (lambda path: _changed(path, 8, b"\x02\x00"), "has version 2"),
+        (lambda path: _changed(path, 8, b"\x01\x00"), "has version 1"),
         (lambda path: _changed(path, 16, bytes(16)), "another key"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "shorter"),
         (lambda path: path.write_bytes(path.read_bytes() + b"x"), "longer"),

@@ -17,8 +17,9 @@ import secrets
 import sys
 from collections.abc import Callable
 from functools import partial
-from hashlib import blake2b, md5, new, sha1, sha256, sha512
+from hashlib import blake2b, new, sha256, sha512
 from hmac import digest as hmac_digest
+from importlib import import_module
 from typing import Any
 
 from taint.errors import ConfigurationError
@@ -43,9 +44,18 @@ MAXIMUM_KEY_BYTES = 64
 """BLAKE2b takes no longer key (RFC 7693)."""
 
 
+def _built_in(name: str) -> Callable[[bytes], Any]:
+    """Give CPython's own MD5 or SHA-1: without OpenSSL's set-up they take half of the time for a short text."""
+    try:
+        found: Callable[[bytes], Any] = getattr(import_module(f"_{name}"), name)
+    except ImportError:  # A Python that was built to have OpenSSL's alone.
+        return partial(new, name, usedforsecurity=False)  # To recognise a digest, not to rely on it.
+    return found
+
+
 PLATFORM_HASHES: tuple[Callable[[bytes], Any], ...] = (
-    partial(md5, usedforsecurity=False),  # To recognise a digest, not to rely on it.
-    partial(sha1, usedforsecurity=False),  # As above.
+    _built_in("md5"),
+    _built_in("sha1"),
     sha256,
     sha512,
 )

@@ -195,7 +195,7 @@ class KnownValues:
         self._lock = threading.Lock()
         self._young = _Generation(self._bits)
         self._old: _Generation | None = None
-        self._all_filter = Filter(self._bits)
+        self._all_filter = self._young.filter  # One, until there is an old generation too.
         self._labels: list[Labels] = []
         self._numbers: dict[Labels, int] = {}
         self._reduced: dict[tuple[Any, ...], int] = {}
@@ -343,39 +343,53 @@ class KnownValues:
 
     def _fill(self, young: _Generation, forms: Forms, number: int) -> None:
         fingerprint = self.fingerprint
-        prints = [fingerprint(make(exact).digest()) for exact in forms.exact for make in PLATFORM_HASHES]
+        md5, sha1, sha256, sha512 = PLATFORM_HASHES
+        prints: list[int] = []
+        for exact in forms.exact:
+            prints += (
+                fingerprint(md5(exact).digest()),
+                fingerprint(sha1(exact).digest()),
+                fingerprint(sha256(exact).digest()),
+                fingerprint(sha512(exact).digest()),
+            )
         if self._digesters:
             prints += [fingerprint(digester(exact)) for exact in forms.exact for digester in self._digesters]
         waiting = young.waiting
         waiting.append((_DIGEST | number, prints))
         if len(waiting) >= WAITING:
             young.settle()
-        add, pass_, pass_all = young.table.add, young.filter.add, self._all_filter.add
+        prints = list(map(fingerprint, forms.texts))
+        young.table.add_all([(_TEXT | number, prints)])
+        self._pass(prints)
         for text in forms.texts:
-            print_ = fingerprint(text)
-            add(print_, _TEXT | number)
-            pass_(print_)
-            pass_all(print_)
             if b" " in text:
                 self._anchor(text)
+
+    def _pass(self, prints: list[int]) -> None:
+        own = self._young.filter
+        own.add_all(prints)
+        if self._all_filter is not own:
+            self._all_filter.add_all(prints)
 
     def _anchor(self, text: bytes) -> None:
         words = text.split()
         if len(words) > MAXIMUM_WORDS:
             return
-        place = max(range(min(len(words), ANCHOR_PLACES)), key=lambda at: len(words[at]))
-        if len(words[place]) < SHORTEST_ANCHOR:
+        lengths = list(map(len, words[:ANCHOR_PLACES]))
+        longest = max(lengths)
+        place = lengths.index(longest)
+        if longest < SHORTEST_ANCHOR:
             return
         shape = 1 << (place * 7 + len(words) - 1)
         print_ = self.fingerprint(words[place])
         table = self._young.table
-        for payload in table.find(print_):
+        # The filter spares most new words the search of a bucket, which takes longer the more is known.
+        for payload in table.find(print_) if self._young.filter.passes(print_) else ():
             if payload & _KINDS == _ANCHOR:
                 table.replace(print_, payload, payload | shape)
                 return
         table.add(print_, _ANCHOR | shape)
-        self._young.filter.add(print_)
-        self._all_filter.add(print_)
+        self._pass([print_])
 
     def _is_common(self, first: int, here: list[int], labels: Labels, *, is_new: bool) -> bool:
         """Take note of whose a value is; tell whether it is of too many people."""
@@ -478,7 +492,7 @@ class KnownValues:
             return Statistics(
                 values=self.values,
                 entries=sum(one.table.slots for one in generations),
-                size_bytes=size + len(self._all_filter.bytes_),
+                size_bytes=size + (0 if self._old is None else len(self._all_filter.bytes_)),
                 evicted=self._evicted,
                 refused=dict(self._refused),
                 unread=self.unread,

@@ -2,7 +2,7 @@
 
 Text is cut into words and phone-like runs by C code (`bytes.translate`, `split`, `set`, one regular
 expression), the distinct ones go through the filter in a chain of C iterators, and only what passes it
-is looked at in Python: 2 words in 100 where a million values are known. What a known value costs is
+is looked at in Python: few words, even where a million values are known. What a known value costs is
 therefore its bytes in the filter, and the time is that of the payload. Places are worked out only
 where something was found.
 """
@@ -23,7 +23,7 @@ from taint.evidence.decoding import views_of
 from taint.evidence.forms import MAXIMUM_DIGITS, MINIMUM_DIGITS
 from taint.evidence.kinds import Evidence
 from taint.evidence.known import ANCHOR_PLACES, MAXIMUM_WORDS, WRITTEN_OUT, KnownValues
-from taint.evidence.table import Kind
+from taint.evidence.table import PATTERNS, Kind
 from taint.evidence.words import EDGES, cut, email_forms, foldable, folded
 from taint.labels import Labels
 
@@ -205,7 +205,8 @@ def _passing(known: KnownValues, candidates: list[bytes]) -> Iterator[tuple[byte
     for bits, mask in known.filters():
         passing = map(bits.__getitem__, map(and_, prints, repeat(mask)))
         for word, print_ in compress(zip(candidates, prints, strict=True), passing):
-            if bits[print_ & mask] >> (print_ >> 56 & 7) & 1:
+            wanted = PATTERNS[print_ >> 56 & 63]
+            if bits[print_ & mask] & wanted == wanted:
                 yield word, print_
 
 
@@ -213,19 +214,21 @@ def _scan_block(known: KnownValues, raw: bytes, words: bytes) -> Iterator[_Span]
     distinct = set(words.split())
     if b"/" in words:
         distinct.update(b"/".join([word for word in distinct if b"/" in word]).split(b"/"))
-    candidates = [word for word in map(bytes.strip, distinct, repeat(EDGES)) if len(word) >= _SHORTEST_WORD]
+    candidates = list(map(bytes.strip, distinct, repeat(EDGES)))
     texts: dict[bytes, tuple[Labels, ...]] = {}
     anchors: dict[bytes, int] = {}
     for word, print_ in _passing(known, candidates):
-        labels = known.labels_behind(print_, Kind.TEXT)
-        if labels:
-            texts[word] = labels
         shape = 0
+        is_text = False
         for kind, number, _ in known.look_up(print_):
             if kind is Kind.ANCHOR:
                 shape |= number
+            is_text = is_text or kind is Kind.TEXT
         if shape:
             anchors[word] = shape
+        labels = known.labels_behind(print_, Kind.TEXT) if is_text else ()
+        if labels:
+            texts[word] = labels
     _add_emails(known, words, texts)
     if texts:
         yield from _places_of_words(words, texts, Evidence.CONTENT)
@@ -242,8 +245,10 @@ def _add_emails(known: KnownValues, words: bytes, texts: dict[bytes, tuple[Label
             start, stop = words.rfind(b" ", 0, found.start()) + 1, words.find(b" ", found.end())
             word = words[start : stop if stop >= 0 else len(words)].strip(EDGES)
             word = word[word.rfind(b"/", 0, word.find(b"@")) + 1 :]
-            for form in email_forms(word)[1:]:
-                labels = texts.get(word) or known.labels_behind(known.fingerprint(form), Kind.TEXT)
+            if word in texts:
+                continue
+            for _, print_ in _passing(known, list(email_forms(word)[1:])):
+                labels = known.labels_behind(print_, Kind.TEXT)
                 if labels:
                     texts[word] = labels
                     break

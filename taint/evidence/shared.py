@@ -33,7 +33,7 @@ from taint.labels import Label, Labels
 __all__ = ["SharedFile", "write_shared"]
 
 MAGIC = b"\x89PTKNOW\n"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<8sHHI16sQQ16x")
 _STARTS = struct.Struct("<QQ")
 

@@ -6,18 +6,33 @@ lowest 14 bits name, so that 54 bits decide. A bucket is an `array`, which Pytho
 and searches as bytes in C: a `dict` of ints would take 70 bytes an entry, a million values with their
 digests more than a gigabyte.
 
-The filter is one byte for each value of the lowest 24 bits, of which 3 others choose the bit. A million
-values set under 3 % of the bits. Pages that nothing was written to take no memory.
+The filter is one byte for each value of the lowest 24 bits, in which 6 others choose the four bits that
+are set: one access to memory, and a byte that another value has written to is still passed by chance one
+time in 70. By calculation two million words write to 11 % of the bytes, and 3 words of others in 1,000
+pass. Pages that nothing was written to take no memory.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Protocol
 
-__all__ = ["BUCKETS", "BUCKET_MASK", "HIGH", "LOW", "NUMBER", "Filter", "Kind", "Lookup", "Table", "filter_bits"]
+__all__ = [
+    "BUCKETS",
+    "BUCKET_MASK",
+    "HIGH",
+    "LOW",
+    "NUMBER",
+    "PATTERNS",
+    "Filter",
+    "Kind",
+    "Lookup",
+    "Table",
+    "filter_bits",
+]
 
 BUCKETS = 1 << 14
 LOW = (1 << 24) - 1
@@ -25,6 +40,9 @@ BUCKET_MASK = BUCKETS - 1
 HIGH = ((1 << 64) - 1) ^ LOW
 NUMBER = (1 << 22) - 1
 """The greatest number that fits; as the number of a set of labels it stands for: common to too many people."""
+
+PATTERNS = tuple(pattern for pattern in range(256) if pattern.bit_count() == 4)[:64]  # noqa: PLR2004  # Half a byte.
+"""What a fingerprint sets in its byte of the filter, by 6 of its bits."""
 
 _TAG_MASK = (1 << 40) - 1
 _TAG_PLACE = 3 if sys.byteorder == "little" else 0
@@ -111,7 +129,7 @@ class Table:
 
 
 class Filter:
-    """A Bloom filter of one hash function, laid out so that C code can walk it: `bytes_[fingerprint & mask]`."""
+    """A Bloom filter in blocks of one byte, laid out so that C code can walk it: `bytes_[fingerprint & mask]`."""
 
     __slots__ = ("bytes_", "mask")
 
@@ -122,11 +140,18 @@ class Filter:
 
     def add(self, fingerprint: int) -> None:
         """Let a fingerprint pass from here on."""
-        self.bytes_[fingerprint & self.mask] |= 1 << (fingerprint >> 56 & 7)
+        self.bytes_[fingerprint & self.mask] |= PATTERNS[fingerprint >> 56 & 63]
+
+    def add_all(self, fingerprints: Iterable[int]) -> None:
+        """Let many fingerprints pass from here on."""
+        bytes_, mask = self.bytes_, self.mask
+        for fingerprint in fingerprints:
+            bytes_[fingerprint & mask] |= PATTERNS[fingerprint >> 56 & 63]
 
     def passes(self, fingerprint: int) -> bool:
         """Tell whether a fingerprint may have been added."""
-        return self.bytes_[fingerprint & self.mask] >> (fingerprint >> 56 & 7) & 1 == 1
+        wanted = PATTERNS[fingerprint >> 56 & 63]
+        return self.bytes_[fingerprint & self.mask] & wanted == wanted
 
     def copy(self) -> Filter:
         """Give another filter that passes the same."""
