@@ -30,6 +30,7 @@ import wrapt
 from taint.carriers import observation
 from taint.carriers.containers import map_leaves, walk
 from taint.carriers.coverage import flat, joined
+from taint.carriers.identifiers import IDENTIFIERS, LabelledInt, number_in
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.labels import NO_LABELS, Labels
@@ -140,12 +141,16 @@ def labels_of_carrier(value: object) -> Labels:
     if isinstance(value, TaintedProxy):
         labels: Labels = value._self_labels
         return labels
+    if isinstance(value, LabelledInt):
+        return value.labels
     return flat(coverage_of(value))
 
 
 def unwrapped(value: Any) -> Any:
-    """Give what a proxy holds; anything else as it is."""
-    return value.__wrapped__ if isinstance(value, TaintedProxy) else value
+    """Give what a proxy holds, and the exact number of an identifier; anything else as it is."""
+    if isinstance(value, TaintedProxy):
+        return value.__wrapped__
+    return int(value) if isinstance(value, LabelledInt) else value
 
 
 def carry(value: Any, labels: Labels) -> Any:
@@ -168,7 +173,8 @@ def carry(value: Any, labels: Labels) -> Any:
         own = value._self_labels
         result = value if own >= labels else TaintedProxy(value.__wrapped__, own | labels)
     elif isinstance(value, STRING_LIKE):
-        result = TaintedProxy(value, labels)
+        inside = number_in(value) if isinstance(value, IDENTIFIERS) else value
+        result = TaintedProxy(value, labels | inside.labels if isinstance(inside, LabelledInt) else labels)
     elif isinstance(value, tuple | list | dict | set | frozenset):
         result = map_leaves(value, lambda leaf: carry(leaf, labels))
     else:
@@ -184,7 +190,7 @@ def add_labels(value: Any, labels: Labels) -> Any:
     return carry_bytes(bytes.__getitem__(value, slice(None)), coverage)
 
 
-_CARRIERS = (TaintedStr, TaintedBytes, TaintedProxy)
+_CARRIERS = (TaintedStr, TaintedBytes, TaintedProxy, LabelledInt)
 
 STRING_LIKE: tuple[type, ...] = (
     *(int, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID),

@@ -13,6 +13,7 @@ from opentelemetry import trace as otel_trace
 from taint.carriers import observation
 from taint.carriers.containers import Step, is_atomic, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
+from taint.carriers.identifiers import IDENTIFIERS, LabelledInt, number_in, without_labels
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_text
@@ -225,10 +226,14 @@ def plain(value: T) -> T:
 
 
 def _plain_leaf(leaf: Any) -> Any:
-    if is_carrier(leaf):
+    if is_carrier(leaf) or (isinstance(leaf, IDENTIFIERS) and is_carrier(number_in(leaf))):
         count_loss("taint.plain")
     if isinstance(leaf, TaintedStr):
         return str.__str__(leaf)
     if isinstance(leaf, TaintedBytes):
         return bytes.__getitem__(leaf, slice(None))
-    return leaf.__wrapped__ if isinstance(leaf, TaintedProxy) else leaf
+    if isinstance(leaf, TaintedProxy):
+        leaf = leaf.__wrapped__
+    if isinstance(leaf, LabelledInt):
+        return int(leaf)
+    return without_labels(leaf) if isinstance(leaf, IDENTIFIERS) else leaf

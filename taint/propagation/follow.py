@@ -16,6 +16,7 @@ from typing import Any
 
 from taint.carriers.containers import is_atomic, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
+from taint.carriers.identifiers import LabelledInt
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, add_labels
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
@@ -58,6 +59,8 @@ def exact(value: Any) -> Any:
         return str.__str__(value)
     if kind is TaintedBytes:
         return bytes.__getitem__(value, slice(None))
+    if kind is LabelledInt:
+        return int(value)
     return value.__wrapped__ if kind is TaintedProxy else value
 
 
