@@ -6,11 +6,10 @@ Covered: `msgspec.json` and `msgspec.msgpack`: `encode` and `Encoder.encode`, wi
 `enc_hook`, renamed and nested `Struct` fields, dataclasses and attrs classes; `decode` and
 `Decoder.decode` label the leaves that the document's labels cover, and no others, also in typed
 results. `Encoder.encode_into` writes the plain bytes and leaves labels behind, since a buffer of the
-caller's cannot carry any. `encode_lines` and `decode_lines` are labelled as a whole.
+caller's cannot carry any. `encode_lines` and `decode_lines` are labelled as a whole. `to_builtins` and
+`convert` keep a labelled text as it is.
 
-Not covered: names imported before `install()`; `to_builtins`,
-`convert`, `msgspec.yaml` and `msgspec.toml`, which msgspec does in C and gives plain (`convert` keeps a
-labelled text as it is).
+Not covered: names imported before `install()`; `convert` of a text to another type, which msgspec does in C.
 
     import taint
     taint.install(integrations=["msgspec"])
@@ -30,6 +29,7 @@ import wrapt
 
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import is_carrier, labels_of_carrier
+from taint.carriers.text import TaintedStr
 from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact, labels_given, plain_call
@@ -54,6 +54,24 @@ class MsgspecIntegration(Integration):
         # Functions and final classes of a compiled module, in both formats since 0.8; it has no events.
         for module, is_json in ((msgspec.json, True), (msgspec.msgpack, False)):
             self._wrap(_Format(is_json).patches(module))
+        # The names that `msgspec.yaml` and `msgspec.toml` have for the same function.
+        for module, name in ((msgspec, ""), (msgspec.yaml, "_"), (msgspec.toml, "_")):
+            self._wrap((Patch(module, f"{name}to_builtins", _to_builtins),))
+
+
+def _to_builtins(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Have carriers converted as what they carry. Labels: kept; texts are passed through as they are."""
+    kinds = tuple(kwargs.get("builtin_types") or ())
+    hook = kwargs.get("enc_hook")
+
+    def convert(value: Any) -> Any:
+        if is_carrier(value):
+            return apply_labels(wrapped(exact(value), **kwargs), labels_of_carrier(value))
+        if hook is None:
+            raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+        return hook(value)
+
+    return wrapped(*args, **{**kwargs, "builtin_types": (*kinds, TaintedStr), "enc_hook": convert})
 
 
 def _force(value: Any, name: str, new: Any) -> None:

@@ -7,12 +7,14 @@ import copy
 import csv
 import html
 import io
+import ipaddress
 import json
 import pickle
 import re
 import shlex
 import sys
 import urllib.parse
+import uuid
 import xml.sax.saxutils
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +23,8 @@ import pytest
 
 import taint
 from taint import losses
+from taint.carriers.containers import path_text
+from taint.carriers.values import carriers_in
 from taint.propagation import GROUPS
 from taint.propagation.patches import _applied
 
@@ -274,3 +278,51 @@ def test_plain_arguments_give_plain_results() -> None:
         lambda: io.StringIO("0100").read(),
     ):
         assert not taint.labels_of(run())
+
+
+UUID: Any = taint.label("11111111-1111-4111-8111-111111111111", purpose="security.mfa", source="test")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: uuid.UUID(UUID),
+        lambda: uuid.uuid5(uuid.NAMESPACE_DNS, UUID),
+        lambda: copy.copy(uuid.UUID(UUID)),
+        lambda: pickle.loads(pickle.dumps(uuid.UUID(UUID))),  # noqa: S301  # Written just here.
+        lambda: ipaddress.ip_address(taint.label("192.0.2.7", purpose="security.mfa", source="test")),
+        lambda: ipaddress.ip_interface(taint.label("2001:db8::7/64", purpose="security.mfa", source="test")),
+    ],
+)
+def test_an_identifier_made_of_a_labelled_text_has_labels(made: Callable[[], Any]) -> None:
+    """A UUID or an IP address is of its exact class and has the text's labels, in a container too, and not in plain."""
+    identifier = made()
+    assert type(identifier).__module__ in ("uuid", "ipaddress")
+    assert taint.labels_of(identifier) == taint.labels_of(UUID)
+    assert taint.labels_of({"rows": [(identifier,)]}) == taint.labels_of(UUID)
+    assert taint.plain(identifier) == identifier
+    assert not taint.labels_of(taint.plain(identifier))
+    assert type(int(identifier)) is int
+    more = taint.label(identifier, purpose="service", source="test")
+    assert taint.labels_of(more) > taint.labels_of(UUID)
+
+
+def test_an_identifier_is_called_by_its_own_place() -> None:
+    """The number inside adds no step to the way that a finding shows."""
+    ways = [path_text(way) for way, _ in carriers_in({"rows": [uuid.UUID(UUID)]}, "a")]
+    assert ways == ["a.rows[0]"]
+
+
+def test_an_identifier_of_plain_text_has_no_labels() -> None:
+    """A plain UUID and a plain address stay themselves, and `plain` gives the identical object."""
+    for identifier in (uuid.UUID(taint.plain(UUID)), ipaddress.ip_address("192.0.2.7")):
+        assert not taint.labels_of([identifier])
+        assert taint.plain(identifier) is identifier
+
+
+def test_the_number_of_an_identifier_is_labelled_and_a_document_of_it_too() -> None:
+    """`int` of a labelled UUID is an `int` with labels, written by `json` as any number."""
+    number = uuid.UUID(UUID).int
+    assert number == uuid.UUID(taint.plain(UUID)).int
+    assert marked(json.dumps([1, number])) == f"[1, «{int(number)}»]"
+    assert type(taint.plain(number)) is int

@@ -1,9 +1,9 @@
 """Looking into containers: which carriers are inside, where, and putting others in their place.
 
-What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their
-subclasses, dataclasses, attrs classes, pydantic models, and the own attributes of any other object
-(but not the attributes of the objects in those: a database session is not data). Cycles are seen
-once; depth is bounded by memory only, since nothing here recurses into a value while it looks.
+What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their subclasses, UUIDs
+and IP addresses (for the number inside), dataclasses, attrs classes, pydantic models, and the own attributes
+of any other object (but not the attributes of the objects in those: a database session is not data). Cycles
+are seen once; depth is bounded by memory only, since nothing here recurses into a value while it looks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from taint.carriers.identifiers import IDENTIFIERS, number_in
 
 __all__ = ["Step", "children", "close_kind", "is_atomic", "map_leaves", "open_kind", "path_text", "walk"]
 
@@ -110,6 +112,8 @@ def children(value: object) -> Iterable[tuple[str, Any]] | None:
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [("[*]", item) for item in value]
+    if isinstance(value, IDENTIFIERS):
+        return [("", number_in(value))]  # No step of its own: the labels of the number are those of the identifier.
     reader = _opened.get(type(value))
     return None if reader is None else reader(value)
 

@@ -30,6 +30,7 @@ import wrapt
 from taint.carriers import observation
 from taint.carriers.containers import map_leaves, walk
 from taint.carriers.coverage import flat, joined
+from taint.carriers.identifiers import IDENTIFIERS, number_in
 from taint.carriers.number import TaintedInt
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
@@ -156,8 +157,10 @@ def labels_of_carrier(value: object) -> Labels:
 
 
 def unwrapped(value: Any) -> Any:
-    """Give what a proxy holds; anything else as it is."""
-    return value.__wrapped__ if isinstance(value, TaintedProxy) else value
+    """Give what a proxy holds, and the exact number of an identifier; anything else as it is."""
+    if isinstance(value, TaintedProxy):
+        return value.__wrapped__
+    return int(value) if isinstance(value, TaintedInt) else value
 
 
 def exact(value: Any) -> Any:
@@ -194,7 +197,8 @@ def carry(value: Any, labels: Labels) -> Any:
         own = value._self_labels
         result = value if own >= labels else TaintedProxy(value.__wrapped__, own | labels)
     elif isinstance(value, STRING_LIKE):
-        result = TaintedProxy(value, labels)
+        inside = number_in(value) if isinstance(value, IDENTIFIERS) else value
+        result = TaintedProxy(value, labels | inside.labels if isinstance(inside, TaintedInt) else labels)
     elif isinstance(value, tuple | list | dict | set | frozenset):
         result = map_leaves(value, lambda leaf: carry(leaf, labels))
     else:

@@ -13,6 +13,7 @@ from opentelemetry import trace as otel_trace
 from taint.carriers import observation
 from taint.carriers.containers import Step, is_atomic, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
+from taint.carriers.identifiers import IDENTIFIERS, number_in, without_labels
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, exact, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedStr, carry_text
@@ -225,6 +226,7 @@ def plain(value: T) -> T:
 
 
 def _plain_leaf(leaf: Any) -> Any:
-    if is_carrier(leaf):
+    if is_carrier(leaf) or (isinstance(leaf, IDENTIFIERS) and is_carrier(number_in(leaf))):
         count_loss("taint.plain")
-    return str.__str__(leaf) if isinstance(leaf, TaintedStr) else exact(leaf)  # Also of a carrier's subclass.
+    leaf = str.__str__(leaf) if isinstance(leaf, TaintedStr) else exact(leaf)  # Also of a carrier's subclass.
+    return without_labels(leaf) if isinstance(leaf, IDENTIFIERS) else leaf

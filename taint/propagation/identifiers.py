@@ -9,40 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
-from taint.labels import NO_LABELS, Labels
+from taint.carriers.identifiers import number_in, put_labels
+from taint.carriers.number import TaintedInt
+from taint.labels import NO_LABELS
 from taint.propagation.follow import carry_texts, exact, labels_in_call
 from taint.propagation.patches import Patch, Wrapper, patches_in
 
 __all__ = ["patches"]
 
 
-class _LabelledInt(int):
-    """The number inside an identifier, with labels; everywhere else it is an `int`."""
-
-    labels: Labels
-
-    @classmethod
-    def make(cls, value: int, labels: Labels) -> Self:
-        number = cls(value)
-        number.labels = labels
-        return number
-
-    def __reduce_ex__(self, _protocol: Any) -> Any:
-        return _LabelledInt.make, (int(self), self.labels)
-
-
-def _slot_of(identifier: Any) -> str:
-    return "int" if hasattr(type(identifier), "int") else "_ip"
-
-
 def _made(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     labels = labels_in_call(args, kwargs)
     wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
     if labels:
-        slot = _slot_of(identifier)
-        object.__setattr__(identifier, slot, _LabelledInt.make(getattr(identifier, slot), labels))
+        put_labels(identifier, labels)
 
 
 def _from_name(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -50,15 +32,20 @@ def _from_name(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
     identifier = wrapped(*args, **kwargs)
     labels = labels_in_call(args, kwargs)
     if labels:
-        object.__setattr__(identifier, "int", _LabelledInt.make(identifier.int, labels))
+        put_labels(identifier, labels)
     return identifier
 
 
 def _shown(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if identifier is None:  # The getter of a property is called as a function.
         identifier = args[0]
-    number = getattr(identifier, _slot_of(identifier), None)
-    return carry_texts(wrapped(*args, **kwargs), number.labels if type(number) is _LabelledInt else NO_LABELS)
+    number = number_in(identifier)
+    return carry_texts(wrapped(*args, **kwargs), number.labels if type(number) is TaintedInt else NO_LABELS)
+
+
+def _exact_number(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `__int__`, which may give nothing but an exact `int`: `int()` warns of any subclass."""
+    return int(wrapped(*args, **kwargs))
 
 
 _UUID = ("hex", "urn", "bytes", "bytes_le", "__str__", "__repr__")
@@ -74,9 +61,10 @@ _ADDRESS = (
     "__format__",
 )
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "uuid": {"UUID.__init__": _made, **{f"UUID.{name}": _shown for name in _UUID}}
+    "uuid": {"UUID.__init__": _made, "UUID.__int__": _exact_number, **{f"UUID.{name}": _shown for name in _UUID}}
     | dict.fromkeys(("uuid3", "uuid5"), _from_name),
     "ipaddress": {
+        "_BaseAddress.__int__": _exact_number,
         **{f"{kind}.__init__": _made for kind in ("IPv4Address", "IPv6Address")},
         **{
             f"{kind}.{name}": _shown

@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 
 from taint.carriers.containers import children
 from taint.carriers.coverage import Coverage, Span, flat, spans_of, tidy
-from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier
+from taint.carriers.identifiers import IDENTIFIERS, without_labels
+from taint.carriers.number import TaintedInt
+from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carrier, unwrapped
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.carriers.values import apply_labels, labels_of
 from taint.guard import report_internal_error
@@ -160,9 +162,9 @@ class Detached:
         if isinstance(value, TaintedBytes):
             self.labels |= flat(value._coverage)
             return bytes.__getitem__(value, slice(None))
-        if kind is TaintedProxy:
+        if kind is TaintedProxy or kind is TaintedInt:
             self.labels |= labels_of_carrier(value)
-            return self._plain(value.__wrapped__)
+            return self._plain(unwrapped(value))
         known = self._twins.get(id(value))
         if known is not None:
             return known[1]
@@ -187,7 +189,12 @@ class Detached:
             twin = copy.copy(value)
             twin[:] = items
             return twin
-        return self._plain_fields(value, _field_names(value) or {})
+        if isinstance(value, IDENTIFIERS):  # msgspec refuses one whose number is not an exact `int`.
+            self.labels |= labels_of(value)
+            twin = without_labels(value)
+        else:
+            twin = self._plain_fields(value, _field_names(value) or {})
+        return twin
 
     def _plain_mapping(self, value: dict[Any, Any]) -> Any:
         pairs = [(key, self._plain(key), item, self._plain(item)) for key, item in value.items()]

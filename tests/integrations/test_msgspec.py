@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import uuid
 from types import ModuleType
 from typing import Any
 
@@ -133,3 +134,22 @@ def test_same_exceptions(form: ModuleType) -> None:
         form.decode(form.encode(secret("x")), type=int)
     with pytest.raises(msgspec.DecodeError):
         form.decode(secret(b"\xc1{"))
+
+
+def test_to_builtins() -> None:
+    """What `to_builtins` refuses in a carrier it converts as plain, labelled; other refusals are the native ones."""
+    value = {"a": secret("x"), "b": secret("y").encode(), "c": "plain", "d": b"z"}
+    made = msgspec.to_builtins(value)
+    assert made == msgspec.to_builtins(taint.plain(dict(value)))
+    assert [name for name, item in made.items() if taint.labels_of(item)] == ["a", "b"]
+    assert msgspec.to_builtins(object, enc_hook=lambda kind: kind.__name__) == "object"
+    with pytest.raises(TypeError, match="Encoding objects of type object is unsupported"):
+        msgspec.to_builtins([object()])
+
+
+def test_uuid_of_a_labelled_text() -> None:
+    """A UUID with a number that is no exact `int` is refused; one made of a labelled text is encoded, labelled."""
+    number = "11111111-1111-4111-8111-111111111111"
+    document = msgspec.json.encode({"a": uuid.UUID(secret(number)), "b": 1})
+    assert document == msgspec.json.encode({"a": uuid.UUID(number), "b": 1})
+    assert [(part.start, part.stop) for part in taint.ranges_of(document)] == [(5, 43)]

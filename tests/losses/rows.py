@@ -129,6 +129,7 @@ _MODULES = frozenset(sys.stdlib_module_names) | {
     *("orjson", "msgspec", "msgpack", "yaml", "markupsafe", "jinja2", "lxml", "phonenumbers", "email_validator"),
     *("dateutil", "idna", "pydantic", "sqlalchemy", "sqlglot", "httpx", "requests", "starlette", "fastapi", "flask"),
     *("numpy", "pandas", "polars", "pyarrow", "ujson", "simplejson", "bson", "ruamel", "multidict", "aiohttp"),
+    *("psycopg", "cloudpickle", "redis", "kombu", "google", "opentelemetry", "attrs", "h11"),
 }
 _SUBMODULES = (
     *("urllib.parse", "xml.etree.ElementTree", "xml.sax.saxutils", "xml.dom.minidom", "email.message", "email.header"),
@@ -142,6 +143,17 @@ _SUBMODULES = (
         "html.parser",
     ),
     *("http.cookies", "importlib.metadata", "concurrent.futures", "lxml.etree", "dateutil.parser", "logging.handlers"),
+    *(
+        "sqlalchemy.dialects.sqlite",
+        "psycopg.sql",
+        "psycopg.adapt",
+        "starlette.datastructures",
+        "fastapi.encoders",
+        "lxml.html",
+        "ruamel.yaml",
+    ),
+    *("redis._parsers.encoders", "kombu.utils.json", "google.protobuf.struct_pb2", "google.protobuf.wrappers_pb2"),
+    *("google.protobuf.json_format", "opentelemetry.baggage", "opentelemetry.sdk.resources", "opentelemetry.sdk.trace"),
     *("sqlglot.expressions", "starlette.responses", "encodings.idna", "urllib.request", "multiprocessing.reduction"),
 )
 
