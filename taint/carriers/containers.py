@@ -112,10 +112,12 @@ def children(value: object) -> Iterable[tuple[str, Any]] | None:
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [("[*]", item) for item in value]
-    if isinstance(value, IDENTIFIERS):
-        return [("", number_in(value))]  # No step of its own: the labels of the number are those of the identifier.
-    reader = _opened.get(type(value))
+    reader = _number if isinstance(value, IDENTIFIERS) else _opened.get(type(value))
     return None if reader is None else reader(value)
+
+
+def _number(identifier: Any) -> Iterable[tuple[str, Any]]:
+    return [("", number_in(identifier))]  # No step of its own: the labels of the number are those of the identifier.
 
 
 def _mapping_children(value: Any) -> Iterator[tuple[str, Any]]:

@@ -77,7 +77,9 @@ _CONTAINERS = frozenset(
 _FLAT = frozenset((list, tuple, set, frozenset, dict))
 
 _bind = types.MethodType
-_NATIVE_METHODS = frozenset((type("".join), type(re.compile("").match)))
+# This module is imported with the first rewritten one, when `install()` has wrapped `re.compile` already.
+_compiled: Any = re.compile("")
+_NATIVE_METHODS = frozenset((type("".join), type(getattr(_compiled, "__wrapped__", _compiled).match)))
 """Two types: a C method that is told its defining class is of a subtype, which has no name in `types`."""
 
 _OWN_FILES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120  # Compared with co_filename.
