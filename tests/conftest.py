@@ -32,6 +32,7 @@ def _isolation() -> Iterator[None]:
     modes._is_explicit = False
     before, policy, store = set_mode(Mode.BLOCK), current_policy(), current_consent_store()
     telemetry.reset()
+    telemetry.observe_known_values(None)
     yield
     taint.uninstall()
     set_policy(policy)

@@ -359,23 +359,31 @@ def test_no_store_is_a_gap() -> None:
 KEYS = ["security.mfa", "advertising", "analytics.usage", "service.orders", "marketing.email", "legal.tax"]
 
 
-def test_evaluation_is_cheap() -> None:
-    """Asking again costs at most a few microseconds here, a new flow under 500 rules some dozens, on a busy machine."""
-    rules = [
+def _seconds_to_decide(rules: int) -> tuple[float, float]:
+    """Time a decision that was made before, and a new one, under so many rules; each the best of ten batches."""
+    table = [
         {"name": f"n{at}", "effect": "deny" if at % 2 else "allow", "from": [KEYS[at % 6]], "to": [KEYS[at * 7 % 6]]}
         | {"sources": [f"shop.f{at}.*"], "priority": at}
-        for at in range(500)
+        for at in range(rules)
     ]
-    decider = Decider(make_policy({"rules": rules}))
+    decider = Decider(make_policy({"rules": table}))
     labels = Labels((Label(frozenset({"security.mfa"}), "user.contact.email", "shop.f7.x"),))
     decider.decisions(labels, "advertising", "ads.upload")
-    again = (
-        min(timeit.repeat(lambda: decider.decisions(labels, "advertising", "ads.upload"), number=2000, repeat=5)) / 2000
-    )
-    new = [Labels((Label(frozenset({"security.mfa"}), None, f"shop.f{at % 600}.x{at}"),)) for at in range(2000)]
-    begun = timeit.default_timer()
-    for one in new:
-        decider.decisions(one, "advertising", "ads.upload", Evidence.LABEL)
-    each = (timeit.default_timer() - begun) / len(new)
-    assert again < 5e-6
-    assert each < 100e-6
+    again = min(timeit.repeat(lambda: decider.decisions(labels, "advertising", "ads.upload"), number=1000, repeat=10))
+    batches = []
+    for batch in range(10):
+        new = [Labels((Label(frozenset({"security.mfa"}), None, f"shop.f{at}.x{batch}"),)) for at in range(200)]
+        begun = timeit.default_timer()
+        for one in new:
+            decider.decisions(one, "advertising", "ads.upload", Evidence.LABEL)
+        batches.append(timeit.default_timer() - begun)
+    return again / 1000, min(batches) / 200
+
+
+def test_evaluation_is_cheap() -> None:
+    """A hundred times the rules cost a new flow much less than a hundred times, and one seen before nothing more."""
+    few_again, few_new = _seconds_to_decide(5)
+    many_again, many_new = _seconds_to_decide(500)
+    assert many_again < 3 * few_again
+    assert many_again < many_new
+    assert many_new < 20 * few_new
