@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sqlite3
 import uuid
@@ -155,7 +156,8 @@ def test_uninstalled_and_off(database: sqlite3.Connection) -> None:
     with record(mode="off"):
         assert type(database.execute("select phone from l3_users").fetchone()[0]) is str
     taint.uninstall()
-    assert type(sqlite3.connect(":memory:")) is sqlite3.Connection
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        assert type(connection) is sqlite3.Connection
     assert type(database.execute("select phone from l3_users").fetchone()[0]) is str
 
 
