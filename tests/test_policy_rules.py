@@ -386,4 +386,4 @@ def test_evaluation_is_cheap() -> None:
     many_again, many_new = _seconds_to_decide(500)
     assert many_again < 3 * few_again
     assert many_again < many_new
-    assert many_new < 20 * few_new
+    assert many_new < 4 * few_new
