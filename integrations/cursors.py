@@ -12,7 +12,7 @@ from taint.evidence.catalog import catalog, declare
 from taint.evidence.sql import read_sql
 from taint.flows.queries import NO_PLAN, Plan, carry_result, check_query, plan_of
 from taint.integrations.base import Integration
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = ["DriverIntegration", "bindable", "bindable_each", "is_asked_by_sqlalchemy", "labelled_row", "plan_before"]
 
@@ -73,7 +73,7 @@ def plan_before(text: str, dialect: str, *, store: str) -> Plan:
     Raises:
         PurposeViolationError: See `check_query`.
     """
-    if not catalog or current_mode() is Mode.OFF:
+    if not catalog or is_off():
         return NO_PLAN
     plan = _plan(text, dialect, catalog.version)
     if plan is not NO_PLAN:

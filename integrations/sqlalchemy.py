@@ -43,7 +43,7 @@ from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.cursors import bindable
 from taint.labels import NO_LABELS, Label, Labels
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.propagation.patches import Patch
 from taint.purposes import purpose_keys
 
@@ -131,7 +131,7 @@ def _before_execute(
     _connection: Any, statement: Any, many: Any, parameters: Any, _options: Any
 ) -> tuple[Any, Any, Any]:
     """Have INSERT and UPDATE write the companions of what they write."""
-    if not getattr(statement, "is_dml", False) or statement.is_delete or current_mode() is Mode.OFF:
+    if not getattr(statement, "is_dml", False) or statement.is_delete or is_off():
         return statement, many, parameters
     from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels
 
@@ -154,7 +154,7 @@ def _before_execute(
 def _before_cursor_execute(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, context: Any, _executemany: object
 ) -> tuple[str, Any]:
-    if current_mode() is Mode.OFF or context is None:
+    if is_off() or context is None:
         return statement, parameters
     known = _known(statement, context)
     if known is not _NOTHING_KNOWN:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import wrapt
 
 from taint.errors import ConfigurationError
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = ["Around", "Bound", "Parameters", "around_calls", "function_name"]
 
@@ -118,7 +118,7 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
 
     def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True  # As in `carry_out`.
-        if current_mode() is Mode.OFF:
+        if is_off():
             return wrapped(*args, **kwargs)
         is_method = instance is not None and not isinstance(function, staticmethod)
         return run(wrapped, Bound(parameters, args, kwargs, is_method), around)

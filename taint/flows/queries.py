@@ -15,7 +15,7 @@ from taint.flows.finding import flows_of
 from taint.flows.outcome import call_site, carry_out
 from taint.flows.zones import current_zone
 from taint.labels import NO_LABELS, Labels
-from taint.modes import Mode, current_mode
+from taint.modes import Mode, is_off
 from taint.policy import Flow, Outcome
 
 __all__ = ["NO_PLAN", "UNREADABLE", "Plan", "carry_result", "check_query", "plan_of"]
@@ -99,7 +99,7 @@ def check_query(plan: Plan, *, store: str) -> None:
     Raises:
         PurposeViolationError: A column's labels do not allow the zone's purpose, and its mode is `block`.
     """
-    if current_mode() is Mode.OFF:
+    if is_off():
         return
     zone = current_zone()
     flows: list[Flow] = []

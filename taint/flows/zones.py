@@ -17,7 +17,7 @@ from taint.flows.calls import Around, around_calls, function_name
 from taint.flows.finding import flows_of
 from taint.flows.outcome import carry_out, is_heard
 from taint.labels import Labels
-from taint.modes import Mode, current_mode
+from taint.modes import Mode, is_off
 from taint.policy import current_decider
 from taint.purposes import purpose_key
 
@@ -52,7 +52,7 @@ class Zone:
         Raises:
             PurposeViolationError: The labels do not allow the purpose, and the mode is `block`.
         """
-        if current_mode() is Mode.OFF:
+        if is_off():
             return
         token = observation.observer.set(None)  # What follows is the library's own work, not the program's.
         try:

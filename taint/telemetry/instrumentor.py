@@ -12,7 +12,7 @@ from typing import Any
 
 from taint import telemetry
 from taint.guard import report_internal_error
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.policy import current_policy
 from taint.propagation import install, uninstall
 
@@ -40,7 +40,7 @@ class TaintInstrumentor:
         """
         try:
             current_policy()  # Its mode may be `off`.
-            if current_mode() is Mode.OFF:
+            if is_off():
                 return
             names = ("tracer_provider", "meter_provider", "logger_provider")
             given = {name: options[name] for name in names if options.get(name) is not None}

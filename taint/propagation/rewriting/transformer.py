@@ -21,7 +21,7 @@ from taint.propagation.rewriting.templates import CONVERSIONS, format_values, is
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 6
+REVISION = 7
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
@@ -104,6 +104,8 @@ def _is_constant(node: ast.expr) -> bool:
         return True
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, ast.Not) or _is_constant(node.operand)
+    if isinstance(node, ast.IfExp):
+        return _is_constant(node.body) and _is_constant(node.orelse)
     return isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts))
 
 
