@@ -50,6 +50,12 @@ mode = "block"
 unlabelled = "block"
 jurisdiction = "us"
 
+[collected."POST /enrol"]
+phone = { purpose = ["security.mfa", "marketing"], category = "user.contact.phone_number" }
+"header:x-*" = { purpose = "service.operations" }
+[collected."*"]
+email = { purpose = "security.mfa" }
+
 [[rules]]
 name = "no-health"
 effect = "deny"
@@ -229,6 +235,12 @@ MISTAKES = [
         r"rules\[0\].to: unknown purpose: .*'advertising.audiences'",
     ),
     ("category", RULE + 'categories = ["user.contakt"]', 4, r"unknown category: 'user.contakt'.*'user.contact'"),
+    ("collected purpose", '[collected."*"]\nphone = { purpose = "security.mfaa" }', 2, r"Did you mean 'security.mfa'"),
+    ("collected kind", '[collected."*"]\nphone = { purpose = 1 }', 2, "a text or an array is expected, not 1"),
+    ("collected nothing", '[collected."*"]\nphone = {}', 2, "the key 'purpose' is missing"),
+    ("collected category", '[collected."*"]\nx = { purpose = "security", category = "user.nam" }', 2, "'user.name'"),
+    ("collected place", '[collected."*"]\n"headers:x" = { purpose = "security" }', 2, "Did you mean 'header:x'"),
+    ("collected route", '[collected."POST enrol"]\nx = { purpose = "security" }', 2, "not a route: 'POST enrol'"),
     ("inside unless", RULE + 'unless = { sink = ["x"] }', 4, r"rules\[0\].unless.sink: unknown key 'sink'.*'sinks'"),
     ("empty unless", RULE + "unless = {}", 4, r"rules\[0\].unless: an 'unless' without conditions always holds"),
     ("consent false", RULE + "consent = false", 4, r"rules\[0\].consent: true is expected, or nothing"),
