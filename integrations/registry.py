@@ -23,6 +23,8 @@ INTEGRATIONS = {
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
+    "fastapi": "taint.integrations.fastapi:FastapiIntegration",
+    "flask": "taint.integrations.flask:FlaskIntegration",
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
@@ -36,6 +38,7 @@ INTEGRATIONS = {
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
     "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",
+    "starlette": "taint.integrations.starlette:StarletteIntegration",
     "ujson": "taint.integrations.ujson:UjsonIntegration",
     "yaml": "taint.integrations.yaml:YamlIntegration",
 }

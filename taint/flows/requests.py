@@ -6,11 +6,14 @@ the program, and for each request the labels of its fields. How a request is rea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
 
 from taint.carriers import values
 from taint.carriers.containers import is_name
+from taint.carriers.proxy import exact
 from taint.carriers.text import carry_text
 from taint.carriers.values import apply_labels, collected, current_trace
 from taint.errors import ConfigurationError
@@ -21,6 +24,8 @@ from taint.modes import Mode, current_mode
 from taint.policy import current_policy
 from taint.policy.collecting import PLACES, FieldRule, field_rule
 from taint.policy.rules import Policy, matches_pattern
+from taint.propagation.json_tree import labelled_json
+from taint.propagation.pairing import detached
 from taint.purposes import category_key, purpose_keys
 
 __all__ = ["CollectedFields", "Collection", "RouteFields", "Table"]
@@ -36,12 +41,21 @@ LONGEST_KEPT = 256
 
 _OF_THE_PROTOCOL = frozenset(
     (
-        *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date"),
-        *("expect", "host", "keep-alive", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol"),
+        *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie"),
+        *(
+            "date",
+            "expect",
+            "host",
+            "keep-alive",
+            "sec-websocket-extensions",
+            "sec-websocket-key",
+            "sec-websocket-protocol",
+        ),
         *("sec-websocket-version", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade"),
     )
 )
-"""Headers that say how a message is sent, and nothing of anybody: meant by their name only, not by `*`."""
+"""Headers that say how a message is sent, and nothing of anybody: meant by their name only, not by `*`. Cookies are a
+place of their own."""
 
 
 class _Answer(NamedTuple):
@@ -191,6 +205,47 @@ class Collection:
                     here[key] = self.value(item, place, *way)
         return value
 
+    def header(self, name: str, value: T) -> T:
+        """Label a header. Labels: on the one with the cookies, those of all cookies too."""
+        if name.lower() == "cookie":
+            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            names = (part.partition("=")[0].strip() for part in text.split(";"))
+            value = self.together(value, "cookie", names)
+        return self.value(value, "header", name)
+
+    def together(self, value: T, place: str, names: Iterable[str]) -> T:
+        """Label what holds several fields. Labels: those of all of them, on all of it."""
+        labels = NO_LABELS
+        for name in names:
+            labels |= self.labels(place, name)
+        return apply_labels(value, labels) if labels else value
+
+    def body(self, data: T, media_type: str | None) -> T:
+        """Label a body as it was sent.
+
+        Labels: of a JSON document, where each field stands; of a form, those of its fields, on all of it; of a form
+        with files, or a document that cannot be read, those of all that may be in it.
+
+        Args:
+            data: Text or bytes.
+            media_type: What it is said to be; parameters are not looked at.
+        """
+        kind = (media_type or "").partition(";")[0].strip().lower()
+        if not data or not isinstance(data, str | bytes):
+            return data
+        if kind == "application/x-www-form-urlencoded":
+            text = exact(data) if isinstance(data, str) else exact(data).decode("latin-1")
+            return self.together(data, "form", dict(parse_qsl(text, keep_blank_values=True)))
+        if kind.startswith("multipart/"):
+            return apply_labels(data, self.whole("form", "file"))
+        if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+            try:
+                made = detached(self.document(json.loads(data)))
+                return labelled_json(data, made)  # type: ignore[no-any-return]  # As it was given.
+            except (ValueError, RecursionError):  # Not what it is said to be: its fields cannot be told.
+                return apply_labels(data, self.whole("body"))
+        return self.value(data, "body")
+
     def pairs(self, pairs: Iterable[tuple[str, T]], place: str) -> list[tuple[str, T]]:
         """Label the fields of a form, a query string or a head."""
         return [(name, self.value(value, place, name)) for name, value in pairs]
@@ -221,7 +276,7 @@ class CollectedFields:
     """What a program's requests collect: by the policy in force, and by what the program says itself.
 
     Args:
-        collected: Patterns of fields, such as `phone`, `header:x-phone`, `query:*`, `*`, each with its `Collected`;
+        tables: Patterns of fields, such as `phone`, `header:x-phone`, `query:*`, `*`, each with its `Collected`;
             or routes such as `POST /enrol`, each with a table of those. A name means the field and all that is
             inside of it; of several patterns that match the most specific holds, and of two equal ones the policy's.
 
@@ -229,8 +284,8 @@ class CollectedFields:
         ConfigurationError: A pattern, a route or what stands beside it is not usable as written.
     """
 
-    def __init__(self, collected: Table | None = None) -> None:
-        self._own = tuple(_rules(collected or {}))
+    def __init__(self, *tables: Table | None) -> None:
+        self._own = tuple(rule for table in tables if table is not None for rule in _rules(table))
         self._policy: Policy | None = None
         self._routes: dict[tuple[str, str | None], RouteFields] = {}
 
@@ -244,6 +299,8 @@ class CollectedFields:
         if policy is not self._policy:
             self._routes, self._policy = {}, policy
         routes = self._routes
+        if method == "HEAD":
+            method = "GET"  # Frameworks answer it by the same handler.
         fields = routes.get((method, template))
         if fields is None:
             if len(routes) >= MAX_KEPT:
