@@ -14,9 +14,9 @@ from taint.flows.queries import NO_PLAN, Plan, carry_result, check_query, plan_o
 from taint.integrations.base import Integration
 from taint.modes import is_off
 
-__all__ = ["DriverIntegration", "bindable", "bindable_each", "is_asked_by_sqlalchemy", "labelled_row", "plan_before"]
+__all__ = ["DriverIntegration", "bindable", "bindable_each", "is_asked_by_library", "labelled_row", "plan_before"]
 
-_LIBRARIES = ("sqlalchemy", "aiosqlite")
+_LIBRARIES = ("sqlalchemy", "aiosqlite", "django")
 _FRAMES = 6
 
 
@@ -94,7 +94,7 @@ def labelled_row(row: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
     )
 
 
-def is_asked_by_sqlalchemy() -> bool:
+def is_asked_by_library() -> bool:
     """Tell whether a library that has its own integration, or none, is about to use the driver."""
     frame = sys._getframe(2)  # The way to one's caller that costs no stack list.
     for _ in range(_FRAMES):

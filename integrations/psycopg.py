@@ -31,7 +31,7 @@ from taint.integrations.cursors import (
     DriverIntegration,
     bindable,
     bindable_each,
-    is_asked_by_sqlalchemy,
+    is_asked_by_library,
     labelled_row,
     plan_before,
 )
@@ -74,14 +74,14 @@ def _ask(cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 
 def _one(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if is_asked_by_sqlalchemy():
+    if is_asked_by_library():
         return wrapped(*args, **kwargs)
     _ask(instance, args, kwargs)
     return wrapped(*args[:1], *map(bindable, args[1:]), **{name: bindable(value) for name, value in kwargs.items()})
 
 
 def _many(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if is_asked_by_sqlalchemy():
+    if is_asked_by_library():
         return wrapped(*args, **kwargs)
     _ask(instance, args, kwargs)
     if "params_seq" in kwargs:

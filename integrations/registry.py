@@ -21,6 +21,7 @@ ENTRY_POINTS = "taint.integrations"
 
 INTEGRATIONS = {
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
+    "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
     "fastapi": "taint.integrations.fastapi:FastapiIntegration",
     "flask": "taint.integrations.flask:FlaskIntegration",
@@ -33,6 +34,7 @@ INTEGRATIONS = {
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
+    "rest_framework": "taint.integrations.rest_framework:RestFrameworkIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
     "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",

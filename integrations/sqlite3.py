@@ -32,7 +32,7 @@ from taint.integrations.cursors import (
     DriverIntegration,
     bindable,
     bindable_each,
-    is_asked_by_sqlalchemy,
+    is_asked_by_library,
     labelled_row,
     plan_before,
 )
@@ -74,7 +74,7 @@ def _row_items(row: Any) -> Iterable[tuple[str, Any]]:
 def _connect(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     import sqlite3
 
-    if is_asked_by_sqlalchemy():
+    if is_asked_by_library():
         return wrapped(*args, **kwargs)
     if len(args) <= _FACTORY_POSITION:
         kwargs = {**kwargs, "factory": _connection_class(kwargs.get("factory") or sqlite3.Connection)}

@@ -28,6 +28,8 @@ SHARED = {
     "base",
     "calls",
     "cursors",
+    "django_queries",
+    "django_requests",
     "json_calls",
     "markup_carrier",
     "msgpack_tree",
