@@ -20,11 +20,13 @@ ENTRY_POINTS = "taint.integrations"
 """The entry point group in which other packages name their integrations."""
 
 INTEGRATIONS = {
+    "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
     "fastapi": "taint.integrations.fastapi:FastapiIntegration",
     "flask": "taint.integrations.flask:FlaskIntegration",
+    "httpx": "taint.integrations.httpx:HttpxIntegration",
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
@@ -35,6 +37,7 @@ INTEGRATIONS = {
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
     "rest_framework": "taint.integrations.rest_framework:RestFrameworkIntegration",
+    "requests": "taint.integrations.requests:RequestsIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
     "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",

@@ -55,6 +55,16 @@ phone = { purpose = ["security.mfa", "marketing"], category = "user.contact.phon
 "header:x-*" = { purpose = "service.operations" }
 [collected."*"]
 email = { purpose = "security.mfa" }
+[sinks."ads.api"]
+purpose = "advertising"
+[sinks."ads.api".at]
+http = ["https://api.ads.example/*"]
+file = ["exports/*"]
+bucket = ["ads-exports"]
+topic = ["ads-*"]
+mail = ["*@ads.example"]
+logger = ["ads.*"]
+command = ["curl"]
 
 [[rules]]
 name = "no-health"

@@ -33,6 +33,7 @@ SHARED = {
     "json_calls",
     "markup_carrier",
     "msgpack_tree",
+    "outgoing",
     "registry",
     "sqlalchemy_lineage",
     "sqlalchemy_rows",
