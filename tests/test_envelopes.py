@@ -195,7 +195,7 @@ def test_bound() -> None:
     taint.install(integrations=[])
     rows = [taint.label(PHONE, purpose="security.mfa", source=f"enrol.{at}", subject=str(at)) for at in range(3)]
     exact = json.dumps({"rows": ["x", *rows]}).encode()
-    steps = []
+    steps: list[Any] = []
     for bound in range(HEADER_BYTES, 0, -20):
         envelope = seal(exact, max_bytes=bound)
         assert envelope is not None
@@ -208,7 +208,7 @@ def test_bound() -> None:
     assert len(taint.ranges_of(carry_bytes(bytes(bytearray(exact)), ranges))) == 3
     assert whole == taint.labels_of(rows)
     assert reduced == Labels(Label(frozenset(("security.mfa",)), source=f"enrol.{at}") for at in range(3))
-    assert [label.purposes for label in nothing or ()] == [{UNDISCLOSED}]
+    assert [label.purposes for label in nothing] == [{UNDISCLOSED}]
     with record() as seen:
         taint.check(carry_text("x", nothing), purpose="security.mfa", sink="crm")
     assert len(seen.violations) == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from taint.carriers.coverage import Coverage, joined, spans_of
+from taint.carriers.coverage import Coverage, flat, joined, spans_of
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
 from taint.carriers.text import carry_bytes, carry_text
@@ -24,12 +24,14 @@ from taint.modes import Mode, current_mode
 from taint.policy import ENVELOPE_RULE, Flow, Outcome
 from taint.propagation.pairing import layered
 
-__all__ = ["arrived", "leaving", "report_problem"]
+__all__ = ["arrived", "claimed", "leaving", "report_problem"]
 
 Body = TypeVar("Body", str, bytes)
 
 
-def leaving(body: str | bytes, *, channel: str, context: str = "", max_bytes: int = HEADER_BYTES) -> str | None:
+def leaving(
+    body: str | bytes, *, channel: str, context: str = "", max_bytes: int = HEADER_BYTES, is_always: bool = False
+) -> str | None:
     """Give the envelope of a body that is about to be sent or stored.
 
     Labels: of the body, in the envelope. Where there is no key they are lost, which is counted and a gap.
@@ -39,14 +41,15 @@ def leaving(body: str | bytes, *, channel: str, context: str = "", max_bytes: in
         channel: What it goes through, as gaps name it: `http`, `celery`.
         context: What it is bound to besides; never shown.
         max_bytes: The longest that it may be.
+        is_always: A body without labels has one too, which says so.
 
     Returns:
         The envelope; None where there is nothing to say.
     """
-    if not coverage_of(body) or current_mode() is Mode.OFF:
+    if not (is_always or coverage_of(body)) or current_mode() is Mode.OFF:
         return None
     try:
-        return seal(body, context=context, max_bytes=max_bytes)
+        return seal(body, context=context, max_bytes=max_bytes, is_always=is_always)
     except LookupError:
         count_loss(f"{channel} without an envelope key")
         report_problem(Problem.NO_KEY, channel)
@@ -76,9 +79,8 @@ def arrived(body: Body, envelope: object, *, channel: str, context: str = "", is
         if opened.problem is None:
             more = opened.coverage
         else:
-            claimed = distrusted(opened.claimed)
-            more = claimed or None
-            report_problem(opened.problem, channel, claimed)
+            more = distrusted(opened.claimed)
+            report_problem(opened.problem, channel, more)
         if not more or not body:
             return body
         own, plain = coverage_of(body), exact(body)
@@ -88,6 +90,12 @@ def arrived(body: Body, envelope: object, *, channel: str, context: str = "", is
     except Exception as error:  # noqa: BLE001  # The program gets its body.
         report_internal_error("reading an envelope", error)
         return body
+
+
+def claimed(envelope: object) -> Labels:
+    """Give what an envelope adds whose body is not looked at: known purposes and categories, vouched for by nobody."""
+    opened = open_envelope(envelope, b"")
+    return distrusted(opened.claimed | flat(opened.coverage))
 
 
 def _joined(own: Coverage, more: Coverage, length: int) -> Coverage | None:
@@ -127,5 +135,6 @@ _ADVICE = {
     Problem.UNKNOWN_KEY: "Give this process the sender's key, before the sender signs with it",
     Problem.FORGED: "See that both have the same secret under this key id; if they do, find out who sent it",
     Problem.REPLAYED: "Look for what changes bodies between the two, or stores one under another's name",
+    Problem.TOO_LARGE: "Send such a body in parts, or raise max_body_bytes of the middleware",
     Problem.NO_KEY: "Set TAINT_ENVELOPE_KEYS, or taint.configure(envelope_keys=...)",
 }

@@ -54,6 +54,8 @@ class Problem(StrEnum):
     """The signature is not that of the key."""
     REPLAYED = "replayed"
     """Signed, but for another body or another place."""
+    TOO_LARGE = "too-large"
+    """The body is larger than what is held back for it."""
     NO_KEY = "no-key"
     """There was nothing to sign with: labels could not be sent."""
 
@@ -73,7 +75,12 @@ class Opened(NamedTuple):
 
 
 def seal(
-    body: str | bytes, *, context: str = "", keys: EnvelopeKeys | None = None, max_bytes: int = HEADER_BYTES
+    body: str | bytes,
+    *,
+    context: str = "",
+    keys: EnvelopeKeys | None = None,
+    max_bytes: int = HEADER_BYTES,
+    is_always: bool = False,
 ) -> str | None:
     """Write the envelope of a body.
 
@@ -85,15 +92,16 @@ def seal(
         context: What the body is bound to besides: an envelope of one context is not accepted in another.
         keys: Whose first one signs; those of the process by default.
         max_bytes: The longest that it may be.
+        is_always: A body without labels has one too, which says so.
 
     Returns:
-        The envelope; None where the body carries no label.
+        The envelope; None where the body carries no label and it is not wanted always.
 
     Raises:
         LookupError: There is no key to sign with.
     """
     coverage = coverage_of(body)
-    if not coverage:
+    if not coverage and not is_always:
         return None
     signing = (current_keys() if keys is None else keys).signing
     if signing is None:
@@ -111,8 +119,11 @@ def seal(
     return f"{envelope}.{_mac(secret, envelope)}"
 
 
-def _statements(body: str | bytes, coverage: Coverage) -> Iterator[dict[str, Labels]]:
+def _statements(body: str | bytes, coverage: Coverage | None) -> Iterator[dict[str, Labels]]:
     """Give what may be said, the most exact first, the shortest last."""
+    if not coverage:
+        yield {}
+        return
     yield pointers_of(*_as_text(body, coverage))
     everything = flat(coverage)
     yield {WHOLE: everything}
