@@ -6,6 +6,7 @@ the least that has to be wrapped so that a body keeps them; the middlewares of `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from taint.carriers.values import labels_of
 from taint.envelopes.asgi import labelled_body
 from taint.envelopes.http import HEADER, add_to_request, is_own, read_response
 from taint.envelopes.wsgi import is_answering
+from taint.integrations.outgoing import Message, add_sender
+from taint.losses import count_loss
 from taint.propagation.json_tree import labelled_json
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
@@ -31,27 +34,35 @@ __all__ = [
 ]
 
 _LABELLED = "_taint_labelled"
+_PART = re.compile(r"(?:json|data|content|files)(?![A-Za-z0-9_])")
 
 
-def send_envelope(message: Any) -> None:
-    """Add the envelope to a request; a `taint.integrations.outgoing.Sender`. Labels: of what its body is made of."""
-    body = labelled_content(message.body, dict(message.parts)) if is_own(message.url) else None
+def send_envelope(message: Message) -> None:
+    """Add the envelope to a request that is about to be sent. Labels: of what its body is made of."""
+    body = None
+    if is_own(message.url):
+        parts = {name: value for name, value in message.parts if _PART.match(name)}
+        content = message.body if isinstance(message.body, bytes) else None
+        headers = message.headers
+        if content is None and headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in headers:
+            content = b""
+        if content is not None:
+            body = labelled_content(content, parts)
+        elif labels_of(list(parts.values())):
+            count_loss("http request sent in pieces")
     add_to_request(message.url, message.headers, body)
 
 
-def labelled_content(content: bytes | str | None, parts: dict[str, Any]) -> bytes | None:
-    """Give the body of a request with the labels of what it was made of.
+def labelled_content(content: bytes | str, given: dict[str, Any]) -> bytes:
+    """Give the body of a message with the labels of what it was made of.
 
     Labels: those that it has; else of the value that JSON was made of, each where it stands; else of all
     the parts of a body, on all of it.
 
     Args:
-        content: As the client made it; None where it is made as it is sent.
-        parts: What the program gave: `json`, `data`, `content`, `files`.
+        content: As it was made.
+        given: What the program gave: `json`, `data`, `content`, `files`.
     """
-    given = {name: value for name, value in parts.items() if name in ("json", "data", "content", "files")}
-    if content is None:
-        return None if given else b""
     if isinstance(content, str):
         content = content.encode()
     if coverage_of(content):
@@ -109,8 +120,9 @@ def httpx_patches() -> Iterator[Patch]:
         content = await wrapped(*args, **kwargs)
         return label(response) if HEADER in response.headers else content
 
-    def text(wrapped: Callable[..., str], response: Any, args: Any, kwargs: Any) -> str:
-        return _decoded(wrapped(*args, **kwargs), response.content, response.encoding)
+    def text(wrapped: Callable[..., str], _instance: Any, args: Any, _kwargs: Any) -> str:
+        (response,) = args  # Of a property only the function is wrapped.
+        return _decoded(wrapped(response), response.content, response.encoding)
 
     yield Patch(httpx.Response, "read", read)
     yield Patch(httpx.Response, "aread", aread)
@@ -121,13 +133,15 @@ def requests_patches() -> Iterator[Patch]:
     """Give what to wrap so that responses of our own hosts are labelled; its hooks come before the body is read."""
     import requests
 
-    def content(wrapped: Callable[..., Any], response: Any, args: Any, kwargs: Any) -> Any:
-        found = wrapped(*args, **kwargs)
+    def content(wrapped: Callable[..., Any], _instance: Any, args: Any, _kwargs: Any) -> Any:
+        (response,) = args  # Of a property only the function is wrapped.
+        found = wrapped(response)
         envelope = response.headers.get(HEADER)
         return found if envelope is None or not found else _labelled_response(response, response.url, envelope, found)
 
-    def text(wrapped: Callable[..., str], response: Any, args: Any, kwargs: Any) -> str:
-        return _decoded(wrapped(*args, **kwargs), response.content or b"", response.encoding)
+    def text(wrapped: Callable[..., str], _instance: Any, args: Any, _kwargs: Any) -> str:
+        (response,) = args  # As above.
+        return _decoded(wrapped(response), response.content or b"", response.encoding)
 
     yield Patch(requests.Response, "content", content)
     yield Patch(requests.Response, "text", text)
@@ -191,8 +205,11 @@ def django_patches() -> Iterator[Patch]:
         content = wrapped(*args, **kwargs)
         value = args[0] if args else kwargs.get("value")
         if not is_answering() or not coverage_of(value):
-            return exact(content)  # type: ignore[no-any-return]  # Servers refuse any but exact bytes.
+            return exact(content)  # type: ignore[no-any-return]  # Bytes: servers refuse any but exact ones.
         data = value if isinstance(value, bytes) else value.encode()
-        return data if data == content else carry(content, labels_of(value))  # Servers refuse any but exact bytes.
+        return data if data == content else carry(content, labels_of(value))
 
     yield Patch(django.http.response.HttpResponseBase, "make_bytes", make_bytes)
+
+
+add_sender(send_envelope)  # Once; it is asked by the integrations that are on, and is nothing without them.

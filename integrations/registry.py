@@ -20,8 +20,10 @@ ENTRY_POINTS = "taint.integrations"
 """The entry point group in which other packages name their integrations."""
 
 INTEGRATIONS = {
+    "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
+    "httpx": "taint.integrations.httpx:HttpxIntegration",
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
@@ -31,6 +33,7 @@ INTEGRATIONS = {
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
+    "requests": "taint.integrations.requests:RequestsIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
     "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",

@@ -50,6 +50,17 @@ mode = "block"
 unlabelled = "block"
 jurisdiction = "us"
 
+[sinks."ads.api"]
+purpose = "advertising"
+[sinks."ads.api".at]
+http = ["https://api.ads.example/*"]
+file = ["exports/*"]
+bucket = ["ads-exports"]
+topic = ["ads-*"]
+mail = ["*@ads.example"]
+logger = ["ads.*"]
+command = ["curl"]
+
 [[rules]]
 name = "no-health"
 effect = "deny"

@@ -82,8 +82,21 @@ def _looks_at_plain(sink: str) -> bool:
     return current_decider().sink_settings(sink).unlabelled != "allow"
 
 
-def admitted_all(values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None) -> Sequence[Any]:
-    """Check several values at a sink as one; as `admitted`."""
+def admitted_all(
+    values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None, is_fixed: bool = False
+) -> Sequence[Any]:
+    """Check several values at a sink as one; as `admitted`.
+
+    Args:
+        values: What is on its way, and what each is called.
+        sink: The sink's name.
+        purpose: What it uses data for.
+        mode: What the code says that a violation does there.
+        is_fixed: Nothing may stand for a value, since its length was promised: it is stopped instead of redacted.
+
+    Raises:
+        PurposeViolationError: As `admitted`.
+    """
     __tracebackhide__ = True  # As in `carry_out`.
     begun = perf_counter()
     flows: list[Flow] = []
@@ -96,6 +109,8 @@ def admitted_all(values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, 
     if not flows:
         return [value for _, value in values]
     results = [value for _, value in values]
+    if is_fixed:
+        flows = [replace(flow, mode=Mode.BLOCK) if flow.mode is Mode.REDACT else flow for flow in flows]
     if any(flow.mode is Mode.REDACT and flow.outcome is not Outcome.ALLOWED for flow in flows):
         try:
             flows = _closed_where_needed(flows, values, sink=sink, purpose=purpose, mode=mode)

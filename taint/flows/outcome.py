@@ -18,6 +18,7 @@ __all__ = [
     "is_heard",
     "is_watched",
     "listen",
+    "look_past",
     "show",
     "unlisten",
     "unwatch",
@@ -31,7 +32,7 @@ Watcher = Callable[[object, str, str, str], None]
 _listeners: tuple[Listener, ...] = ()
 _watchers: tuple[Watcher, ...] = ()
 _PACKAGE = __name__.partition(".")[0]
-_OWN = (_PACKAGE + ".", "wrapt.", "contextlib")
+_own: tuple[str, ...] = (_PACKAGE + ".", "wrapt.", "contextlib")
 
 
 def listen(listener: Listener) -> None:
@@ -74,12 +75,18 @@ def show(value: object, root: str, sink: str, purpose: str) -> None:
         watcher(value, root, sink, purpose)
 
 
+def look_past(*packages: str) -> None:
+    """Take the frames of a library for no call site: what it sends, the program that calls it sends."""
+    global _own  # noqa: PLW0603  # As above.
+    _own += tuple(f"{one}." for one in packages if f"{one}." not in _own)
+
+
 def call_site() -> CallSite | None:
-    """Find the nearest frame that is not of this library."""
+    """Find the nearest frame that is not of this library, nor of one that it looks past."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # The way to one's caller that costs no stack list.
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module != _PACKAGE and not f"{module}.".startswith(_OWN):
+        if module != _PACKAGE and not f"{module}.".startswith(_own):
             code = frame.f_code
             return CallSite(f"{module}.{code.co_qualname}", code.co_filename, frame.f_lineno)
         frame = frame.f_back

@@ -11,7 +11,7 @@ from taint.policy.current import current_decider, current_policy, find_policy, r
 from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
 from taint.policy.loading import load_policy, make_policy
 from taint.policy.records import flow_from_record, flow_record
-from taint.policy.rules import Policy, Rule, Suppression
+from taint.policy.rules import Address, Policy, Rule, Suppression
 from taint.policy.verdict import ENVELOPE_RULE, CallSite, Flow, Outcome, Verdict
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ENVELOPE_RULE",
     "PURPOSE_LIMITATION",
     "UNLABELLED",
+    "Address",
     "BoundedConsentStore",
     "CallSite",
     "ConsentStore",

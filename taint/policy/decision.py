@@ -11,6 +11,7 @@ from taint.carriers.values import current_trace
 from taint.evidence import Evidence
 from taint.labels import Grant, Label, Labels
 from taint.modes import Mode, current_mode
+from taint.policy.addresses import AddressBook
 from taint.policy.consent import ask_consent, current_consent_store
 from taint.policy.index import RuleIndex
 from taint.policy.loading import PURPOSE_LIMITATION
@@ -78,6 +79,7 @@ class Decider:
     def __init__(self, policy: Policy) -> None:
         """Make the tables."""
         self.policy = policy
+        self.addresses = AddressBook(policy.addresses)
         self._index = RuleIndex(policy.rules, policy.taxonomy)
         self._certain: dict[tuple[Labels, str, str, Evidence], tuple[tuple[Label, Decision], ...]] = {}
         self._allowed: set[tuple[Labels, str, str]] = set()

@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 
 from taint.errors import ConfigurationError
 from taint.modes import Mode
+from taint.policy.addresses import address_mistake
 from taint.policy.rules import (
+    Address,
     Conditions,
     DeclassificationLimit,
     Effect,
@@ -244,6 +246,7 @@ def make_policy(
         },
         sources={name: row["jurisdiction"] for name, row in table.get("sources", {}).items() if "jurisdiction" in row},
         sinks=_sinks(table, here),
+        addresses=tuple(_addresses(table, taxonomy, mistakes)),
         zones=zones,
         declassification_forbidden=limits.get("forbidden", False),
         declassification_limits=tuple(
@@ -270,6 +273,35 @@ def _sinks(table: Mapping[str, Any], here: Environment) -> dict[str, SinkSetting
     for name, mode in here.sinks.items():
         sinks[name] = replace(sinks.get(name, SinkSettings()), mode=mode)
     return sinks
+
+
+def _addresses(table: Mapping[str, Any], taxonomy: Taxonomy, mistakes: _Mistakes) -> Iterator[Address]:
+    taken: dict[tuple[str, str], str] = {}
+    for name, row in table.get("sinks", {}).items():
+        place: Place = ("sinks", name)
+        if "at" in row and "purpose" not in row:
+            mistakes.found.append((place, "a sink that has an address, 'at', needs a 'purpose': what data is used for"))
+        if "purpose" not in row:
+            continue
+        if "at" not in row:
+            mistakes.found.append(
+                ((*place, "purpose"), "a 'purpose' without an address, 'at'. A decorated sink has its own in the code")
+            )
+            continue
+        if not set(name).isdisjoint("*?["):
+            mistakes.found.append(
+                (place, "a sink that has an address needs a name of its own, which findings show. Leave out * and ?")
+            )
+        purpose = mistakes.attempt((*place, "purpose"), partial(known_purpose, row["purpose"], taxonomy), "")
+        for kind, patterns in row["at"].items():
+            for at, pattern in enumerate(patterns):
+                wrong = address_mistake(kind, pattern)
+                owner = taken.setdefault((kind, pattern), name)
+                if owner != name:
+                    wrong = f"{pattern!r} is the sink {owner!r} already. An address is one sink: leave one out"
+                if wrong:
+                    mistakes.found.append(((*place, "at", kind, at), wrong))
+                yield Address(kind, pattern, name, purpose)
 
 
 def _mode(name: str | None) -> Mode | None:

@@ -16,6 +16,7 @@ from taint.purposes import Purpose, Taxonomy
 
 __all__ = [
     "UNKNOWN",
+    "Address",
     "Conditions",
     "DeclassificationLimit",
     "Effect",
@@ -155,6 +156,22 @@ class SinkSettings:
     jurisdiction: str | None = None
 
 
+class Address(NamedTuple):
+    """Where a sink without a decorated function is: whatever goes there is used for the sink's purpose.
+
+    Args:
+        kind: `http`, `file`, `bucket`, `mail`, `logger`, `command` or `topic`.
+        pattern: Of addresses of this kind, with `*` and `?`.
+        sink: The sink's name.
+        purpose: What it uses data for.
+    """
+
+    kind: str
+    pattern: str
+    sink: str
+    purpose: str
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """What is different in one environment."""
@@ -198,6 +215,7 @@ class Policy:
     rollout: Mapping[str, Rollout] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     sinks: Mapping[str, SinkSettings] = field(default_factory=dict)
+    addresses: tuple[Address, ...] = ()
     zones: tuple[ZoneChange, ...] = ()
     declassification_forbidden: bool = False
     declassification_limits: tuple[DeclassificationLimit, ...] = ()

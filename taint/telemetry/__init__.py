@@ -1,7 +1,7 @@
 """What observability sees: OpenTelemetry signals, through its API alone, with label keys and never values."""
 
 from taint.losses import count_loss
-from taint.telemetry.emission import declassified, emit, flush, policy_reloaded, reset, set_up
+from taint.telemetry.emission import declassified, emit, flush, is_exporting, policy_reloaded, reset, set_up
 from taint.telemetry.metrics import count_check, observe_known_values
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "declassified",
     "emit",
     "flush",
+    "is_exporting",
     "observe_known_values",
     "policy_reloaded",
     "reset",

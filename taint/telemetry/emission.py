@@ -33,7 +33,7 @@ from taint.telemetry.providers import emit_log, has_logger_provider, use_provide
 from taint.telemetry.repeats import Repeated, Repeats
 from taint.telemetry.spans import collection_traces, emit_span
 
-__all__ = ["declassified", "emit", "flush", "policy_reloaded", "reset", "set_up"]
+__all__ = ["declassified", "emit", "flush", "is_exporting", "policy_reloaded", "reset", "set_up"]
 
 DEFAULT_INTERVAL_SECONDS = 60.0
 """As often as OpenTelemetry's metrics are exported by default."""
@@ -74,13 +74,14 @@ def emit(flow: Flow) -> None:
         event = names.event_name(flow)
         if event is not None:
             metrics.count_flow(flow, suppressed=event == names.SUPPRESSED_VIOLATION)
-            if not _is_exporting():
+            if not is_exporting():
                 _tell_or_count(event, flow)
     except Exception as error:  # noqa: BLE001  # Whatever fails here is not the sink's.
         report_internal_error("emitting a violation", error)
 
 
-def _is_exporting() -> bool:
+def is_exporting() -> bool:
+    """Tell whether what runs here is an exporter of telemetry: on the outlet's thread, or as it says itself."""
     return _outlet.is_here or bool(otel_context.get_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY))  # noqa: SLF001  # The API has no public name for it.
 
 
@@ -149,7 +150,7 @@ def _tell_repeated(one: Repeated) -> None:
 
 
 def _tell_event(event: str, found: dict[str, AttributeValue], severity: SeverityNumber) -> None:
-    if _is_exporting():
+    if is_exporting():
         return
     _add_span_event(event, found)
     now_ns, context = time_ns(), otel_context.get_current()

@@ -9,6 +9,8 @@ import pytest
 import taint
 from tests.postgres import running_postgres
 
+pytest.register_assert_rewrite("tests.integrations.outside")
+
 
 @pytest.fixture(autouse=True)
 def nothing_installed() -> Iterator[None]:

@@ -1,0 +1,109 @@
+"""Leaving: what goes to an address that the policy declares as a sink is checked before it goes.
+
+A sink that is no function of the program (a host, a path, a bucket, a recipient, a logger, a program)
+stands in the policy. Integrations ask here whether there is one at an address, and have everything that
+goes there checked as a decorated sink has its arguments. An address that nobody declared is no sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+from taint.evidence import Evidence
+from taint.flows.admission import admitted_all
+from taint.flows.declared import SINKS
+from taint.flows.outcome import call_site, carry_out
+from taint.labels import NO_LABELS
+from taint.modes import Mode, current_mode
+from taint.policy import Address, Flow, Outcome, current_decider
+from taint.telemetry import is_exporting
+
+__all__ = ["UNREAD", "has_sinks", "let_go", "let_go_async_items", "let_go_items", "sink_at", "tell_unread"]
+
+UNREAD = "unread-payload"
+"""The rule by which something that leaves and cannot be looked into is a gap."""
+
+
+def has_sinks(kind: str) -> bool:
+    """Tell, at next to no cost, whether the policy declares a sink of a kind at all."""
+    return kind in current_decider().addresses.kinds and current_mode() is not Mode.OFF
+
+
+def sink_at(kind: str, *names: str) -> Address | None:
+    """Give the sink that the policy declares at an address.
+
+    Labels: not looked at. What telemetry sends is never asked about: an exporter that waited for its own
+    signals would never end.
+
+    Args:
+        kind: Of address: `http`, `file`, `bucket`, `topic`, `mail`, `logger` or `command`.
+        names: The address, in the ways in which it may be written.
+
+    Returns:
+        The most specific one; None where there is none, in mode `off`, and for telemetry's own traffic.
+    """
+    if not has_sinks(kind) or is_exporting():
+        return None
+    found = current_decider().addresses.find(kind, *names)
+    if found is not None:
+        SINKS.where.setdefault(found.sink, current_decider().policy.origin)
+        SINKS.reached.add(found.sink)
+    return found
+
+
+def let_go(sink: Address, parts: Sequence[tuple[str, Any]], *, is_fixed: bool = False) -> Sequence[Any]:
+    """Check all that leaves together, in the mode that holds at the sink.
+
+    Labels: read; in mode `redact` the ranges that may not go are replaced in a copy.
+
+    Args:
+        sink: As `sink_at` gives it.
+        parts: What leaves, and what each part is called: `json`, `headers.x-user`.
+        is_fixed: The length was promised: what may not go is stopped instead of redacted.
+
+    Returns:
+        The parts as they may go, in order.
+
+    Raises:
+        PurposeViolationError: In mode `block`, and in mode `redact` for what cannot be redacted.
+    """
+    __tracebackhide__ = True  # As in `carry_out`.
+    return admitted_all(parts, sink=sink.sink, purpose=sink.purpose, mode=None, is_fixed=is_fixed)
+
+
+def let_go_items(sink: Address, root: str, items: Iterable[Any], *, is_fixed: bool = False) -> Iterator[Any]:
+    """Check what leaves piece by piece, each before it goes; arguments as `let_go`."""
+    for index, item in enumerate(items):
+        yield let_go(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
+
+
+async def let_go_async_items(
+    sink: Address, root: str, items: AsyncIterable[Any], *, is_fixed: bool = False
+) -> AsyncIterator[Any]:
+    """Check as `let_go_items` does, what comes asynchronously."""
+    index = 0
+    async for item in items:
+        yield let_go(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
+        index += 1
+
+
+def tell_unread(sink: Address, root: str, *, is_failure: bool = False) -> None:
+    """Say that something leaves that was not looked into: a gap.
+
+    Args:
+        sink: Where it goes.
+        root: What it is called.
+        is_failure: The library failed; then mode `block` stops it. What nobody can look into stops nobody.
+
+    Raises:
+        PurposeViolationError: See `is_failure`.
+    """
+    __tracebackhide__ = True  # As in `carry_out`.
+    mode = Mode.REPORT
+    if is_failure:
+        mode = current_decider().sink_settings(sink.sink).mode or current_mode()
+    gap = Outcome.GAP
+    carry_out(
+        (Flow(gap, sink.sink, sink.purpose, NO_LABELS, Evidence.LABEL, root, UNREAD, mode, 1, call_site()),),
+    )
