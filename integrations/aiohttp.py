@@ -1,6 +1,6 @@
 """aiohttp: a request to a host that the policy declares as a sink is checked before it is sent, at each redirect.
 
-Source: none.
+Source: responses of our own hosts, by their envelopes.
 
 Sink: every address that the policy declares, `[sinks."ads.api"] at = { http = ["https://api.ads.example/*"] }`.
 
@@ -34,6 +34,7 @@ from taint.flows.leaving import let_go
 from taint.flows.outcome import look_past
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
+from taint.integrations.enveloped import aiohttp_patches
 from taint.integrations.outgoing import Given, Message, checked, is_wanted, named, send
 from taint.policy import Address
 from taint.propagation.patches import Patch
@@ -77,6 +78,7 @@ class AiohttpIntegration(Integration):
                 ),
             )
         )
+        self._wrap(aiohttp_patches())
 
 
 def _credentials(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """httpx: a request to a host that the policy declares as a sink is checked before it is sent, at each redirect.
 
-Source: none.
+Source: responses of our own hosts, by their envelopes.
 
 Sink: every address that the policy declares, `[sinks."ads.api"] at = { http = ["https://api.ads.example/*"] }`.
 
@@ -30,6 +30,7 @@ from taint.carriers.values import labels_of
 from taint.flows.leaving import let_go_async_items, let_go_items
 from taint.flows.outcome import look_past
 from taint.integrations.base import Integration
+from taint.integrations.enveloped import httpx_patches
 from taint.integrations.outgoing import BODY, Given, Message, checked, is_wanted, send, with_cookies
 from taint.policy import Address
 from taint.propagation.patches import Patch
@@ -61,6 +62,7 @@ class HttpxIntegration(Integration):
                 Patch(httpx.BasicAuth, "_build_auth_header", _credentials),
             )
         )
+        self._wrap(httpx_patches())
 
 
 def _credentials(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -181,12 +183,17 @@ def _leaving(client: Any, request: Any) -> Any:
         request = replaced
     elif hasattr(request.stream, "__dict__") and body:
         setattr(request.stream, _BODY, body)
-    send(
-        lambda: Message(
-            request.method, str(request.url), request.headers, given.parts(), getattr(request, "_content", None)
-        )
-    )
+    send(lambda: Message(request.method, str(request.url), request.headers, given.parts(), _bytes(request)))
     return request
+
+
+def _bytes(request: Any) -> Any:
+    """Give the body of a request where it is known by now; that of a redirect is still in its stream."""
+    import httpx
+
+    if hasattr(request, "_content"):
+        return request._content
+    return request.stream._stream if isinstance(request.stream, httpx.ByteStream) else None
 
 
 def _anew(client: Any, request: Any, given: Given, changed: Given) -> Any:

@@ -1,6 +1,6 @@
 """requests: a request to a host that the policy declares as a sink is checked before it is sent, at each redirect.
 
-Source: none.
+Source: responses of our own hosts, by their envelopes.
 
 Sink: every address that the policy declares, `[sinks."ads.api"] at = { http = ["https://api.ads.example/*"] }`.
 
@@ -34,6 +34,7 @@ from taint.flows.leaving import let_go, let_go_items
 from taint.flows.outcome import look_past
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
+from taint.integrations.enveloped import requests_patches
 from taint.integrations.outgoing import Given, Message, checked, is_wanted, send, with_cookies
 from taint.policy import Address
 from taint.propagation.patches import Patch
@@ -70,6 +71,7 @@ class RequestsIntegration(Integration):
                 ),
             )
         )
+        self._wrap(requests_patches())
 
 
 def _credentials(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -200,7 +202,7 @@ def _send(wrapped: Callable[..., Any], _adapter: Any, args: tuple[Any, ...], kwa
             request.url,
             request.headers,
             given.parts(),
-            request.body if isinstance(request.body, bytes) else None,
+            request.body.encode() if isinstance(request.body, str) else request.body,
         )
     )
     return wrapped(request, *rest, **kwargs)

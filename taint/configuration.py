@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from taint.envelopes.keys import EnvelopeKeys, set_keys
 from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
 from taint.flows.auditing import audit_to
@@ -26,6 +27,7 @@ def configure(
     consent: ConsentStore | None = None,
     known_values: bool | KnownValues | None = None,
     audit: str | os.PathLike[str] | AuditFile | Literal[False] | None = None,
+    envelope_keys: Mapping[str, bytes | str] | None = None,
 ) -> None:
     """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
@@ -46,6 +48,9 @@ def configure(
         audit: A file to write every flow and declassification to, allowed ones too, as JSON lines without values;
             `python -m taint audit verify` checks it and `python -m taint replay` tries another policy on it.
             False ends it. A file that cannot be written stops nobody, and is said once.
+        envelope_keys: Secrets by id, bytes or base64 text of at least 32 bytes, that labels are signed with when they
+            cross to another process: the first one signs, all are accepted. Without it those of the environment
+            variable `TAINT_ENVELOPE_KEYS`, `id:base64,id:base64`. See docs/envelopes.md.
 
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
@@ -57,6 +62,7 @@ def configure(
         )
         raise ConfigurationError(msg)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
+    keys = None if envelope_keys is None else EnvelopeKeys(envelope_keys)
     with ExitStack() as undo:
         trail = _trail(audit)
         if isinstance(trail, AuditFile):
@@ -68,14 +74,20 @@ def configure(
         undo.pop_all()  # Nothing was wrong.
     if wanted is not None:
         set_mode(wanted, is_explicit=True)
-    if known_values is True:
-        set_known_values(current_known_values() or KnownValues())
-    elif known_values is not None:
-        set_known_values(known_values or None)
+    if keys is not None:
+        set_keys(keys)
     if known_values is not None:
-        observe_known_values(_known_count if current_known_values() is not None else None)
+        _use_known_values(known_values)
     if trail is not None:
         audit_to(trail or None)
+
+
+def _use_known_values(known_values: bool | KnownValues) -> None:  # noqa: FBT001  # As `configure` has it.
+    if known_values is True:
+        set_known_values(current_known_values() or KnownValues())
+    else:
+        set_known_values(known_values or None)
+    observe_known_values(_known_count if current_known_values() is not None else None)
 
 
 def _trail(audit: object) -> AuditFile | Literal[False] | None:

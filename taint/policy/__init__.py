@@ -12,10 +12,11 @@ from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELL
 from taint.policy.loading import load_policy, make_policy
 from taint.policy.records import flow_from_record, flow_record
 from taint.policy.rules import Address, Policy, Rule, Suppression
-from taint.policy.verdict import CallSite, Flow, Outcome, Verdict
+from taint.policy.verdict import ENVELOPE_RULE, CallSite, Flow, Outcome, Verdict
 
 __all__ = [
     "DECLASSIFICATION",
+    "ENVELOPE_RULE",
     "PURPOSE_LIMITATION",
     "UNLABELLED",
     "Address",

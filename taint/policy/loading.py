@@ -260,6 +260,7 @@ def make_policy(
             )
             for at, row in enumerate(limits.get("allow", ()))
         ),
+        envelope_hosts=tuple(table.get("envelopes", {}).get("hosts", ())),
         warnings=tuple(_expired(suppressions, mistakes)),
     )
     mistakes.check()

@@ -221,4 +221,5 @@ class Policy:
     zones: tuple[ZoneChange, ...] = ()
     declassification_forbidden: bool = False
     declassification_limits: tuple[DeclassificationLimit, ...] = ()
+    envelope_hosts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -10,7 +10,10 @@ from taint.labels import Labels
 from taint.modes import Mode
 from taint.policy.rules import Suppression
 
-__all__ = ["CallSite", "Flow", "Outcome", "Verdict"]
+__all__ = ["ENVELOPE_RULE", "CallSite", "Flow", "Outcome", "Verdict"]
+
+ENVELOPE_RULE = "envelope"
+"""The rule, with the problem after it, by which an envelope that is of no use is a gap."""
 
 
 class Outcome(StrEnum):
@@ -84,6 +87,12 @@ class Flow:
             return (
                 f"a query in {self.sink!r} could not be followed: {self.path}. "
                 "Write it so that it can be read, or declare the tables that it uses."
+            )
+        if self.rule.startswith(f"{ENVELOPE_RULE}-"):
+            return (
+                f"the labels of a body that went through {self.path!r} could not be carried: "
+                f"{self.rule.removeprefix(f'{ENVELOPE_RULE}-')}. Labels travel in an envelope that is signed for its "
+                f"body; one that is not verified removes nothing. {self.advice}."
             )
         if not self.labels:
             return (

@@ -30,6 +30,7 @@ SHARED = {
     "cursors",
     "django_queries",
     "django_requests",
+    "enveloped",
     "json_calls",
     "markup_carrier",
     "msgpack_tree",

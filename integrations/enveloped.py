@@ -1,0 +1,215 @@
+"""What integrations of HTTP libraries share about envelopes: sending them, and bodies that are read with their labels.
+
+Clients and frameworks copy bodies by C code (`b"".join`, `str(..., encoding)`), which drops labels. For each there is
+the least that has to be wrapped so that a body keeps them; the middlewares of `taint.envelopes` do the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from taint.carriers.operations import coverage_of
+from taint.carriers.proxy import carry, exact
+from taint.carriers.values import labels_of
+from taint.envelopes.asgi import labelled_body
+from taint.envelopes.http import HEADER, add_to_request, is_own, read_response
+from taint.envelopes.wsgi import is_answering
+from taint.integrations.outgoing import Message, add_sender
+from taint.losses import count_loss
+from taint.propagation.json_tree import labelled_json
+from taint.propagation.pairing import detached
+from taint.propagation.patches import Patch
+
+__all__ = [
+    "aiohttp_patches",
+    "django_patches",
+    "flask_patches",
+    "httpx_patches",
+    "labelled_content",
+    "requests_patches",
+    "send_envelope",
+    "starlette_patches",
+]
+
+_LABELLED = "_taint_labelled"
+_PART = re.compile(r"(?:json|data|content|files)(?![A-Za-z0-9_])")
+
+
+def send_envelope(message: Message) -> None:
+    """Add the envelope to a request that is about to be sent. Labels: of what its body is made of."""
+    body = None
+    if is_own(message.url):
+        parts = {name: value for name, value in message.parts if _PART.match(name)}
+        content = message.body if isinstance(message.body, bytes) else None
+        headers = message.headers
+        if content is None and headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in headers:
+            content = b""
+        if content is not None:
+            body = labelled_content(content, parts)
+        elif labels_of(list(parts.values())):
+            count_loss("http request sent in pieces")
+    add_to_request(message.url, message.headers, body)
+
+
+def labelled_content(content: bytes | str, given: dict[str, Any]) -> bytes:
+    """Give the body of a message with the labels of what it was made of.
+
+    Labels: those that it has; else of the value that JSON was made of, each where it stands; else of all
+    the parts of a body, on all of it.
+
+    Args:
+        content: As it was made.
+        given: What the program gave: `json`, `data`, `content`, `files`.
+    """
+    if isinstance(content, str):
+        content = content.encode()
+    if coverage_of(content):
+        return content
+    if "json" in given and len(given) == 1:
+        made = detached(given["json"], is_text=True)
+        made.look_into_objects()
+        labelled: bytes = labelled_json(content, made)
+        return labelled
+    labels = labels_of(list(given.values()))
+    if labels and len(given) == 1:
+        (value,) = given.values()
+        if isinstance(value, str | bytes) and len(value) == len(content):
+            return value.encode() if isinstance(value, str) else value
+    return carry(content, labels) if labels else content
+
+
+def _labelled_response(response: Any, url: str, envelope: str | None, content: bytes) -> bytes:
+    """Label the body of a response once; its client is asked for it many times."""
+    if envelope is None:
+        return content
+    known = getattr(response, _LABELLED, None)
+    if known is None:
+        known = read_response(url, envelope, content)
+        setattr(response, _LABELLED, known)
+    return known
+
+
+def _decoded(text: str, content: bytes, encoding: str | None) -> str:
+    """Give the text of a body with the body's labels; as a whole where it is not simply decoded."""
+    if not coverage_of(content):
+        return text
+    try:
+        labelled = content.decode(encoding or "utf-8", "replace")
+    except LookupError:
+        labelled = ""
+    return labelled if labelled == text else carry(text, labels_of(content))
+
+
+def httpx_patches() -> Iterator[Patch]:
+    """Give what to wrap so that responses of our own hosts are labelled: a response has no event for its body."""
+    import httpx
+
+    def label(response: Any) -> bytes:
+        response._content = _labelled_response(
+            response, str(response.request.url), response.headers.get(HEADER), response._content
+        )
+        return response._content  # type: ignore[no-any-return]  # Bytes.
+
+    def read(wrapped: Callable[..., bytes], response: Any, args: Any, kwargs: Any) -> bytes:
+        content = wrapped(*args, **kwargs)
+        return label(response) if HEADER in response.headers else content
+
+    async def aread(wrapped: Callable[..., Any], response: Any, args: Any, kwargs: Any) -> Any:
+        content = await wrapped(*args, **kwargs)
+        return label(response) if HEADER in response.headers else content
+
+    def text(wrapped: Callable[..., str], _instance: Any, args: Any, _kwargs: Any) -> str:
+        (response,) = args  # Of a property only the function is wrapped.
+        return _decoded(wrapped(response), response.content, response.encoding)
+
+    yield Patch(httpx.Response, "read", read)
+    yield Patch(httpx.Response, "aread", aread)
+    yield Patch(httpx.Response, "text", text)
+
+
+def requests_patches() -> Iterator[Patch]:
+    """Give what to wrap so that responses of our own hosts are labelled; its hooks come before the body is read."""
+    import requests
+
+    def content(wrapped: Callable[..., Any], _instance: Any, args: Any, _kwargs: Any) -> Any:
+        (response,) = args  # Of a property only the function is wrapped.
+        found = wrapped(response)
+        envelope = response.headers.get(HEADER)
+        return found if envelope is None or not found else _labelled_response(response, response.url, envelope, found)
+
+    def text(wrapped: Callable[..., str], _instance: Any, args: Any, _kwargs: Any) -> str:
+        (response,) = args  # As above.
+        return _decoded(wrapped(response), response.content or b"", response.encoding)
+
+    yield Patch(requests.Response, "content", content)
+    yield Patch(requests.Response, "text", text)
+
+
+def aiohttp_patches() -> Iterator[Patch]:
+    """Give what to wrap so that responses of our own hosts are labelled: `text` and `json` go through `read`."""
+    import aiohttp
+
+    async def read(wrapped: Callable[..., Any], response: Any, args: Any, kwargs: Any) -> Any:
+        content = await wrapped(*args, **kwargs)
+        if HEADER in response.headers:
+            content = response._body = _labelled_response(
+                response, str(response.url), response.headers[HEADER], content
+            )
+        return content
+
+    yield Patch(aiohttp.ClientResponse, "read", read)
+
+
+def starlette_patches() -> Iterator[Patch]:
+    """Give what to wrap so that Starlette and FastAPI read a body with its labels: it joins pieces by C code."""
+    import starlette.requests
+
+    async def body(wrapped: Callable[..., Any], request: Any, args: Any, kwargs: Any) -> Any:
+        content = await wrapped(*args, **kwargs)
+        request._body = labelled_body(request.scope, content)
+        return request._body
+
+    yield Patch(starlette.requests.Request, "body", body)
+
+
+def flask_patches() -> Iterator[Patch]:
+    """Give what to wrap so that Flask reads a body with its labels, also where it limits its length, and answers so."""
+    import flask.json.provider
+    import werkzeug.wrappers
+
+    def get_data(wrapped: Callable[..., Any], request: Any, args: Any, kwargs: Any) -> Any:
+        data = wrapped(*args, **kwargs)
+        if isinstance(data, bytes):
+            return labelled_body(request.environ, data)
+        return _decoded(data, labelled_body(request.environ, request._cached_data), None) if data else data
+
+    def response(wrapped: Callable[..., Any], provider: Any, args: Any, kwargs: Any) -> Any:
+        made = wrapped(*args, **kwargs)
+        if is_answering() and labels_of((args, kwargs)):
+            (content,) = made.response
+            value = provider._prepare_response_obj(args, kwargs)
+            made.response = [labelled_content(content, {"json": value})]
+        return made
+
+    yield Patch(werkzeug.wrappers.Request, "get_data", get_data)
+    yield Patch(flask.json.provider.DefaultJSONProvider, "response", response)
+
+
+def django_patches() -> Iterator[Patch]:
+    """Give what to wrap so that Django's responses keep labels: it has every body made exact bytes."""
+    import django.http.response
+
+    def make_bytes(wrapped: Callable[..., bytes], _response: Any, args: Any, kwargs: Any) -> bytes:
+        content = wrapped(*args, **kwargs)
+        value = args[0] if args else kwargs.get("value")
+        if not is_answering() or not coverage_of(value):
+            return exact(content)  # type: ignore[no-any-return]  # Bytes: servers refuse any but exact ones.
+        data = value if isinstance(value, bytes) else value.encode()
+        return data if data == content else carry(content, labels_of(value))
+
+    yield Patch(django.http.response.HttpResponseBase, "make_bytes", make_bytes)
+
+
+add_sender(send_envelope)  # Once; it is asked by the integrations that are on, and is nothing without them.
