@@ -28,6 +28,7 @@ its in-Python `evaluate` of values.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,10 +36,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from taint.carriers.containers import close_kind, open_kind
+from taint.carriers.proxy import exact
 from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column, Derivation, Input, Lineage, Use, indirect
 from taint.evidence.sql import read_sql
-from taint.flows.queries import NO_PLAN, Plan, carry_result, check_query, plan_of
+from taint.flows.queries import NO_PLAN, Plan, carry_result, carrying, check_query, plan_of
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.cursors import bindable
@@ -109,6 +111,8 @@ class SqlalchemyIntegration(Integration):
     def _install(self) -> None:
         from sqlalchemy import Engine, Row, RowMapping, event
         from sqlalchemy.engine.default import DefaultExecutionContext
+        from sqlalchemy.engine.result import ResultInternal
+        from sqlalchemy.sql import type_api
 
         open_kind(Row, lambda row: [(f".{name}", value) for name, value in zip(row._fields, row, strict=False)])
         open_kind(RowMapping, lambda row: [(f".{name}", value) for name, value in row.items()])
@@ -116,7 +120,15 @@ class SqlalchemyIntegration(Integration):
         event.listen(Engine, "before_cursor_execute", _before_cursor_execute, retval=True)
         # Since 1.4: where the cursor of any statement, ORM or Core, becomes a result. Events tell of the statement and
         # of the cursor, none of the rows; a column's type is asked for the column alone, not for lower(column).
-        self._wrap((Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),))
+        # `_allrows` is where a result, or its scalars or mappings, makes all its rows.
+        self._wrap(
+            (
+                Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),
+                Patch(ResultInternal, "_allrows", _all_rows),
+                # Since 1.4: finds the type of a literal by its class, and has no type for a class that it does not know.
+                Patch(type_api, "_resolve_value_to_type", _type_of_literal),
+            )
+        )
 
     def _uninstall(self) -> None:
         from sqlalchemy import Engine, Row, RowMapping, event
@@ -267,6 +279,10 @@ def _bindable(parameters: Any) -> Any:
     return bindable(parameters)
 
 
+def _type_of_literal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
+
+
 def _setup_result(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(*args, **kwargs)
     known = getattr(instance, "taint_known", None)
@@ -370,8 +386,20 @@ def _copied(metadata: Any) -> Any:
 
 
 def _labelling(processor: Callable[[Any], Any] | None, labels: Labels) -> Callable[[Any], Any] | None:
-    if not labels:
-        return processor
-    if processor is None:
-        return lambda value: carry_result(value, labels)
-    return lambda value: carry_result(processor(value), labels)
+    return carrying(labels, processor) if labels else processor
+
+
+def _all_rows(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make all rows of a labelled result without collecting garbage in between.
+
+    Every carrier is one more object that the collector walks, over and over while their number grows, and none of
+    them can be garbage yet: that took more time than to make them.
+    """
+    result = getattr(instance, "_real_result", None) or instance
+    if getattr(getattr(result, "context", None), "taint_known", None) is None or not gc.isenabled():
+        return wrapped(*args, **kwargs)
+    gc.disable()
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        gc.enable()
