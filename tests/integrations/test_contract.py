@@ -32,6 +32,7 @@ SHARED = {
     "markup_carrier",
     "msgpack_tree",
     "registry",
+    "sqlalchemy_consent",
     "sqlalchemy_lineage",
     "sqlalchemy_rows",
 }
