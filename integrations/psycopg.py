@@ -52,6 +52,7 @@ class _Asked:
 
     plan: Plan
     said: set[str] = field(default_factory=set)
+    gives_rows: bool = False  # Of a COPY: the block that is read is about to be a row.
 
 
 _asked: WeakKeyDictionary[Any, _Asked] = WeakKeyDictionary()
@@ -138,8 +139,14 @@ def _make_row_maker(wrapped: Callable[..., Any], instance: Any, args: tuple[Any,
 
 
 def _read_row(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    row = yield from wrapped(*args, **kwargs)
     asked = _asked.get(instance.cursor)
+    if asked is not None:
+        asked.gives_rows = True
+    try:
+        row = yield from wrapped(*args, **kwargs)
+    finally:
+        if asked is not None:
+            asked.gives_rows = False
     if row is None or asked is None or not asked.plan.has_labels:
         return row
     return labelled_row(row, asked.plan, asked.said)
@@ -148,7 +155,9 @@ def _read_row(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...],
 def _read_block(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     block = yield from wrapped(*args, **kwargs)
     asked = _asked.get(instance.cursor)
-    if block and asked is not None and asked.plan.has_labels and _BLOCKS not in asked.said:
+    if asked is None or asked.gives_rows or not asked.plan.has_labels:
+        return block
+    if block and _BLOCKS not in asked.said:
         asked.said.add(_BLOCKS)
         check_query(Plan(gaps=(_BLOCKS,)), store="psycopg")
     return block

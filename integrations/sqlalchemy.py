@@ -127,6 +127,7 @@ class SqlalchemyIntegration(Integration):
         from sqlalchemy.engine.default import DefaultExecutionContext
         from sqlalchemy.engine.result import ResultInternal
         from sqlalchemy.sql import type_api
+        from sqlalchemy.sql.compiler import SQLCompiler
 
         self._before = set_seal_keys(self._seal_keys)
         open_kind(Row, lambda row: [(f".{name}", value) for name, value in zip(row._fields, row, strict=False)])
@@ -141,7 +142,9 @@ class SqlalchemyIntegration(Integration):
                 Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),
                 Patch(ResultInternal, "_allrows", _all_rows),
                 # Since 1.4: finds the type of a literal by its class, and has none for a class that it does not know.
-                Patch(type_api, "_resolve_value_to_type", _type_of_literal),
+                Patch(type_api, "_resolve_value_to_type", _of_exact),
+                # Its error, which shows the value, is what a type makes of a value of another class.
+                Patch(SQLCompiler, "render_literal_value", _of_exact),
             )
         )
 
@@ -287,7 +290,7 @@ def _bindable(parameters: Any) -> Any:
     return bindable(parameters)
 
 
-def _type_of_literal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+def _of_exact(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
     return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
 
 
