@@ -36,6 +36,7 @@ SHARED = {
     "msgpack_tree",
     "outgoing",
     "registry",
+    "sqlalchemy_consent",
     "sqlalchemy_lineage",
     "sqlalchemy_rows",
 }
