@@ -9,7 +9,8 @@ first statement; a module in which nothing is replaced stays as it is.
 
 Left alone, since the carrier is asked: `+`, `+=`, `*`, slices. Left alone, since their result would be
 refused by C code: `int(x)`, `float(x)`. Left alone, since nobody sees the call: `str.join(sep, x)`,
-and a method that is passed on uncalled, as in `map(",".join, rows)`.
+and a method that is passed on uncalled, as in `map(",".join, rows)`; a pattern's method that is given a
+name (`find = PATTERN.search`) is followed.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ REVISION = 7
 
 _PREFIX = "taint.propagation.rewriting."
 _ON_TEXT = ("replace", "center", "ljust", "rjust")
+_OF_PATTERN = {
+    **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer", "scanner"), slice(1)),
+    **dict.fromkeys(("sub", "subn"), slice(2)),
+}
 _METHODS = {
     **dict.fromkeys(("join", "format", "format_map"), slice(None)),
     **dict.fromkeys(_ON_TEXT, slice(1, 2)),
-    **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer"), slice(1)),
-    **dict.fromkeys(("sub", "subn"), slice(2)),
+    **_OF_PATTERN,
 }
 """Methods of `str`, `bytes` and compiled patterns, and which of their arguments the result holds."""
 
@@ -174,6 +178,14 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_TypeAlias(self, node: ast.AST) -> ast.AST:
+        return node
+
+    # A method that is kept under a name, to be called later.
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Attribute) and node.value.attr in _OF_PATTERN:
+            node.value = self._call("method", [node.value], node.value)
         return node
 
     # f-strings
