@@ -10,6 +10,7 @@ from typing import Any, Literal
 from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
 from taint.flows.auditing import audit_to
+from taint.flows.discovery import discover as set_discovery
 from taint.modes import Mode, set_mode
 from taint.policy import ConsentStore, Policy, current_policy, read_policy_again, set_consent_store, use_policy
 from taint.telemetry import observe_known_values, policy_reloaded
@@ -26,6 +27,7 @@ def configure(
     consent: ConsentStore | None = None,
     known_values: bool | KnownValues | None = None,
     audit: str | os.PathLike[str] | AuditFile | Literal[False] | None = None,
+    discover: bool | None = None,
 ) -> None:
     """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
@@ -46,6 +48,9 @@ def configure(
         audit: A file to write every flow and declassification to, allowed ones too, as JSON lines without values;
             `python -m taint audit verify` checks it and `python -m taint replay` tries another policy on it.
             False ends it. A file that cannot be written stops nobody, and is said once.
+        discover: Whether comparisons of labelled values outside every zone are remembered for the request or task,
+            so that a sink for another purpose that is reached later in it gets a gap (evidence `comparison`): to
+            find where zones are missing. Off until this is called; a comparison then costs some microseconds.
 
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
@@ -56,6 +61,7 @@ def configure(
             "Pass policy='taint.toml' too, or set TAINT_ENVIRONMENT."
         )
         raise ConfigurationError(msg)
+    _check_switch("discover", discover)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
     with ExitStack() as undo:
         trail = _trail(audit)
@@ -68,14 +74,18 @@ def configure(
         undo.pop_all()  # Nothing was wrong.
     if wanted is not None:
         set_mode(wanted, is_explicit=True)
-    if known_values is True:
-        set_known_values(current_known_values() or KnownValues())
-    elif known_values is not None:
-        set_known_values(known_values or None)
     if known_values is not None:
-        observe_known_values(_known_count if current_known_values() is not None else None)
+        _use_known_values(known_values)
     if trail is not None:
         audit_to(trail or None)
+    if discover is not None:
+        set_discovery(is_on=discover)
+
+
+def _check_switch(name: str, given: object) -> None:
+    if given is not None and not isinstance(given, bool):
+        msg = f"{name} is neither on nor off: {type(given).__name__!r}. True and False are allowed. Pass {name}=True."
+        raise ConfigurationError(msg)
 
 
 def _trail(audit: object) -> AuditFile | Literal[False] | None:
@@ -88,6 +98,13 @@ def _trail(audit: object) -> AuditFile | Literal[False] | None:
         "Pass audit='audit.jsonl', or audit=False to end the trail."
     )
     raise ConfigurationError(msg)
+
+
+def _use_known_values(known: bool | KnownValues) -> None:  # noqa: FBT001  # As `configure` takes it.
+    if known is True:
+        known = current_known_values() or KnownValues()
+    set_known_values(known or None)
+    observe_known_values(_known_count if current_known_values() is not None else None)
 
 
 def _known_count() -> int:
