@@ -75,11 +75,13 @@ class Around:
         before: Looks at a call right before the body begins, and may change its arguments.
         after: Gives what the caller gets for what the body gave, or a generator yielded.
         stretch: Gives the zone that the body runs in.
+        steps: Gives the zone for all steps of one generator, entered for each.
     """
 
     before: Callable[[Bound], None] | None = None
     after: Callable[[Any, Bound], Any] | None = None
     stretch: Callable[[], AbstractContextManager[object]] = nullcontext
+    steps: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 def function_name(function: Any) -> str:
@@ -160,10 +162,10 @@ def _run_generator(wrapped: Any, bound: Bound, around: Around) -> Generator[Any,
     if around.before is not None:
         around.before(bound)
     generator = wrapped(*bound.args, **bound.kwargs)
-    step, given = generator.send, None
+    step, given, stretch = generator.send, None, around.steps()
     while True:
         try:
-            with around.stretch():
+            with stretch:
                 item = step(given)
         except StopIteration as stop:
             return stop.value
@@ -173,7 +175,7 @@ def _run_generator(wrapped: Any, bound: Bound, around: Around) -> Generator[Any,
             given = yield item
             step = generator.send
         except GeneratorExit:
-            with around.stretch():
+            with stretch:
                 generator.close()
             raise
         except BaseException as error:  # noqa: BLE001  # Whatever is thrown in belongs to the body.
@@ -185,10 +187,10 @@ async def _run_async_generator(wrapped: Any, bound: Bound, around: Around) -> As
     if around.before is not None:
         around.before(bound)
     generator = wrapped(*bound.args, **bound.kwargs)
-    step, given = generator.asend, None
+    step, given, stretch = generator.asend, None, around.steps()
     while True:
         try:
-            with around.stretch():
+            with stretch:
                 item = await step(given)
         except StopAsyncIteration:
             return
@@ -198,7 +200,7 @@ async def _run_async_generator(wrapped: Any, bound: Bound, around: Around) -> As
             given = yield item
             step = generator.asend
         except GeneratorExit:
-            with around.stretch():
+            with stretch:
                 await generator.aclose()
             raise
         except BaseException as error:  # noqa: BLE001  # Whatever is thrown in belongs to the body.

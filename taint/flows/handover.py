@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 from taint.carriers import observation, values
 from taint.evidence.current import of_tenant
+from taint.flows import selection
 from taint.flows.zones import Zone
 from taint.modes import Mode
+from taint.policy import Flow
 from taint.propagation import add_patches
 from taint.propagation.patches import Patch
 
@@ -51,7 +53,12 @@ class clean_state:  # noqa: N801  # Used as a statement, as `zone` is.
             _set(_NOTHING)
 
 
-_VARIABLES: tuple[ContextVar[Any], ...] = (observation.observer, observation.collecting, of_tenant)
+_VARIABLES: tuple[ContextVar[Any], ...] = (
+    observation.observer,
+    observation.collecting,
+    of_tenant,
+    selection.held,
+)
 _NOTHING = (None,) * len(_VARIABLES)
 
 
@@ -74,10 +81,10 @@ class _Handed(NamedTuple):
 class _InZone:
     """A function that runs in a zone, and can be pickled where the function can."""
 
-    __slots__ = ("_function", "_handed")
+    __slots__ = ("_compared", "_function", "_handed")
 
-    def __init__(self, function: Callable[..., Any], handed: _Handed) -> None:
-        self._function, self._handed = function, handed
+    def __init__(self, function: Callable[..., Any], handed: _Handed, compared: list[Flow] | None = None) -> None:
+        self._function, self._handed, self._compared = function, handed, compared
 
     def __reduce__(self) -> tuple[type[_InZone], tuple[Callable[..., Any], _Handed]]:
         return _InZone, (self._function, self._handed)
@@ -87,9 +94,12 @@ class _InZone:
         observation.begin()
         token = observation.observer.set(Zone(purpose, name, mode, widens=widens))
         collecting_token = observation.collecting.set(collecting)
+        # A thread shares what the zone has compared; to another process it is not sent.
+        compared_token = selection.held.set([] if self._compared is None else self._compared)
         try:
             return self._function(*args, **kwargs)
         finally:
+            selection.held.reset(compared_token)
             observation.collecting.reset(collecting_token)
             observation.observer.reset(token)
 
@@ -99,10 +109,11 @@ def _handing(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
     if not isinstance(here, Zone):
         return wrapped(*args, **kwargs)
     handed = _Handed(here.purpose, here.name, here.mode, here.widens, observation.collecting.get())
+    compared = selection.held.get()
     if args:
-        return wrapped(_InZone(args[0], handed), *args[1:], **kwargs)
+        return wrapped(_InZone(args[0], handed, compared), *args[1:], **kwargs)
     if callable(kwargs.get("func")):  # What `multiprocessing.pool` calls it; executors take it by position only.
-        return wrapped(**{**kwargs, "func": _InZone(kwargs["func"], handed)})
+        return wrapped(**{**kwargs, "func": _InZone(kwargs["func"], handed, compared)})
     return wrapped(**kwargs)
 
 

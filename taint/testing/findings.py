@@ -16,7 +16,8 @@ from taint.policy import Flow
 
 __all__ = ["Baseline", "Finding", "as_data", "explain", "finding_of", "from_data", "is_allowed_by", "name_matches"]
 
-_INDEX = re.compile(r"\[\d+\]")
+_INDEX = re.compile(r"\[\d+\]|:\d+(?=\)$)")
+"""A row, and the line of a comparison: what changes while a finding stays the same."""
 BASELINE_VERSION = 1
 
 
