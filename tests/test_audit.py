@@ -59,7 +59,7 @@ def _change_last(lines: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize(
     ("tamper", "problem"),
     [
-        pytest.param(lambda lines: [*lines[:4], *lines[5:]], "audit.jsonl:5: 1 lines before it", id="removed"),
+        pytest.param(lambda lines: [*lines[:4], *lines[5:]], "audit.jsonl:5: 1 line before it is missing", id="removed"),
         pytest.param(lambda lines: lines[3:], "audit.jsonl:1: 3 lines before it are missing", id="first removed"),
         pytest.param(lambda lines: lines[:-1], "audit.jsonl.head: the end of the file is", id="last removed"),
         pytest.param(lambda lines: lines[:4], "audit.jsonl.head: .* the last line was number 10", id="end removed"),
