@@ -161,7 +161,7 @@ def test_wheel_metadata(wheel: Path) -> None:
     """The wheel says the version, the licence and Python that the project says, and requires the two core packages."""
     metadata = wheel_metadata(wheel)
     assert metadata["Version"] == __version__
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert [line.split("<")[0].split(">")[0].split("!")[0] for line in required] == ["opentelemetry-api", "wrapt"]

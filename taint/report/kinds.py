@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from taint.policy import Flow
 
-__all__ = ["MAX_KINDS", "SUPPRESSED", "Kind", "Origin", "Seen", "Tally", "origins_of"]
+__all__ = ["MAX_KINDS", "SUPPRESSED", "Kind", "Origin", "Seen", "Tally", "origins_of", "without_indices"]
 
 SUPPRESSED = "suppressed"
 """What stands for the verdict of a violation that is borne."""
@@ -22,6 +22,11 @@ MAX_TRACES = 2
 """So many traces are named for a kind; the rest are a number."""
 
 _INDEX = re.compile(r"\[\d+\]")
+
+
+def without_indices(path: str) -> str:
+    """Give a path with `[*]` for every index: `rows[*].phone`."""
+    return _INDEX.sub("[*]", path)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,7 +95,7 @@ class Kind:
             sink=flow.sink,
             purpose=flow.purpose,
             evidence=flow.evidence.value,
-            path=_INDEX.sub("[*]", flow.path),
+            path=without_indices(flow.path),
             rule=flow.rule,
             mode=flow.mode.value,
             function="" if site is None else site.function,

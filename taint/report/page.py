@@ -55,7 +55,11 @@ class TraceLinks:
         fields = set(_FIELD.findall(self.template))
         if fields != {"trace_id"}:
             wrong = sorted(fields - {"trace_id"})
-            what = f"it has {', '.join(f'{{{one}}}' for one in wrong)}" if wrong else "it does not say where the trace goes"
+            what = (
+                f"it has {', '.join(f'{{{one}}}' for one in wrong)}"
+                if wrong
+                else "it does not say where the trace goes"
+            )
             raise ConfigurationError(
                 f"not an address for traces: {self.template!r}, {what}. {allowed}. Correct --trace-url."
             )

@@ -308,7 +308,7 @@
       if (node.band) group.addEventListener("click", () => pick([node], null));
       svg.append(group);
     }
-    rove(svg);
+    stopsOf(svg)[0].setAttribute("tabindex", 0);
     return svg;
   }
 
@@ -327,30 +327,34 @@
     if (again) again.focus();
   }
 
-  // One stop of the Tab key for a picture; arrow keys go from one thing in it to the next.
-  function rove(svg) {
-    const stops = [...svg.querySelectorAll(".node"), ...[...svg.querySelectorAll(".band")].reverse()];
-    if (!stops.length) return;
-    stops[0].setAttribute("tabindex", 0);
-    const say = (one) => { $("pointed").textContent = one ? one.getAttribute("aria-label") : ""; };
-    const stopAt = (event) => event.target.closest(".node, .band");
-    svg.addEventListener("focusin", (event) => {
+  // One stop of the Tab key for a picture; arrow keys go from one thing in it to the next. What listens is not the picture
+  // itself: browsers stop at an SVG that listens for focus.
+  const stopsOf = (svg) => [...svg.querySelectorAll(".node"), ...[...svg.querySelectorAll(".band")].reverse()];
+  const stopAt = (event) => event.target.closest(".node, .band");
+  const say = (one) => { $("pointed").textContent = one ? one.getAttribute("aria-label") : ""; };
+
+  function listenToPictures() {
+    const place = $("picture");
+    place.addEventListener("pointerover", (event) => say(stopAt(event)));
+    place.addEventListener("focusin", (event) => {
       const one = stopAt(event);
       if (!one) return;
-      for (const stop of stops) stop.setAttribute("tabindex", -1);
+      for (const stop of stopsOf(one.closest("svg"))) stop.setAttribute("tabindex", -1);
       one.setAttribute("tabindex", 0);
       say(one);
     });
-    svg.addEventListener("pointerover", (event) => say(stopAt(event)));
-    svg.addEventListener("keydown", (event) => {
-      const at = stops.indexOf(stopAt(event));
+    place.addEventListener("keydown", (event) => {
+      const one = stopAt(event);
+      if (!one) return;
+      const stops = stopsOf(one.closest("svg"));
+      const at = stops.indexOf(one);
       const to = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: stops.length - 1 }[event.key];
       if (to !== undefined) {
         event.preventDefault();
         stops[Math.min(stops.length - 1, Math.max(0, to))].focus();
       } else if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
-        stops[at].dispatchEvent(new MouseEvent("click", { bubbles: true }));
+        one.dispatchEvent(new MouseEvent("click", { bubbles: true }));
       }
     });
   }
@@ -517,6 +521,7 @@
   }
 
   patterns();
+  listenToPictures();
   tellPeriod();
   if (data.notices.length) {
     $("notices").append(...data.notices.map((text) => make("li", {}, text)));
