@@ -140,7 +140,7 @@ def test_sdist_holds_every_file(sdist: Path) -> None:
     """The sdist holds taint/, integrations/, the tests, the examples and the documents, and no file twice."""
     with tarfile.open(sdist) as archive:
         held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    folders = ("taint", "integrations", "tests", "examples", "docs")
+    folders = ("taint", "integrations", "tests", "examples", "docs", "dashboards")
     expected = {f"{folder}/{name}" for folder in folders for name in shipped_files(CHECKOUT / folder)}
     single = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"}
     assert (expected | single) - held == set()
