@@ -13,7 +13,7 @@ from typing import Any
 
 from taint.installation import install
 from taint.propagation.rewriting import script_code
-from taint.report import audit_commands, policy_commands
+from taint.report import audit_commands, policy_commands, report_commands
 
 Choices = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
 
@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_run(choices)
     policy_commands.add_parser(choices)
     audit_commands.add_parser(choices)
+    report_commands.add_parser(choices)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

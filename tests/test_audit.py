@@ -59,7 +59,9 @@ def _change_last(lines: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize(
     ("tamper", "problem"),
     [
-        pytest.param(lambda lines: [*lines[:4], *lines[5:]], "audit.jsonl:5: 1 lines before it", id="removed"),
+        pytest.param(
+            lambda lines: [*lines[:4], *lines[5:]], "audit.jsonl:5: 1 line before it is missing", id="removed"
+        ),
         pytest.param(lambda lines: lines[3:], "audit.jsonl:1: 3 lines before it are missing", id="first removed"),
         pytest.param(lambda lines: lines[:-1], "audit.jsonl.head: the end of the file is", id="last removed"),
         pytest.param(lambda lines: lines[:4], "audit.jsonl.head: .* the last line was number 10", id="end removed"),
@@ -67,10 +69,10 @@ def _change_last(lines: list[bytes]) -> list[bytes]:
         pytest.param(_change, "audit.jsonl:5: the line was changed", id="changed"),
         pytest.param(_change_last, "audit.jsonl:10: the line was changed", id="last changed"),
         pytest.param(
-            lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "audit.jsonl:3: 1 lines before", id="reordered"
+            lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "audit.jsonl:3: 1 line before", id="reordered"
         ),
         pytest.param(lambda lines: [*lines[:5], lines[4], *lines[5:]], "audit.jsonl:6: it does not", id="repeated"),
-        pytest.param(lambda lines: [*lines[:4], b"{}\n", *lines[5:]], "audit.jsonl:6: 1 lines before", id="replaced"),
+        pytest.param(lambda lines: [*lines[:4], b"{}\n", *lines[5:]], "audit.jsonl:6: 1 line before", id="replaced"),
         pytest.param(
             lambda lines: [*lines[:9], b"garbage\n"], "audit.jsonl.head: the end of the file is", id="last replaced"
         ),

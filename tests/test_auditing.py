@@ -215,7 +215,7 @@ def test_replay_reads_what_was_written(tmp_path: Path, capsys: pytest.CaptureFix
     status, said = _replayed(audit, ALLOWING, capsys)
     assert status == 1
     assert said.startswith("3 flows, 1 would change\n  violation -> allowed: 1\n")
-    assert "1 records of other kinds were passed over" in said
+    assert "1 record of another kind was passed over" in said
     whole = audit.read_bytes()
     audit.write_bytes(whole[:-40])
     status, said = _replayed(audit, ALLOWING, capsys)

@@ -140,7 +140,7 @@ def test_sdist_holds_every_file(sdist: Path) -> None:
     """The sdist holds taint/, integrations/, the tests, the examples and the documents, and no file twice."""
     with tarfile.open(sdist) as archive:
         held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    folders = ("taint", "integrations", "tests", "examples", "docs")
+    folders = ("taint", "integrations", "tests", "examples", "docs", "dashboards")
     expected = {f"{folder}/{name}" for folder in folders for name in shipped_files(CHECKOUT / folder)}
     single = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"}
     assert (expected | single) - held == set()
@@ -161,7 +161,7 @@ def test_wheel_metadata(wheel: Path) -> None:
     """The wheel says the version, the licence and Python that the project says, and requires the two core packages."""
     metadata = wheel_metadata(wheel)
     assert metadata["Version"] == __version__
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert [line.split("<")[0].split(">")[0].split("!")[0] for line in required] == ["opentelemetry-api", "wrapt"]

@@ -191,9 +191,9 @@ def test_replay_of_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     torn = json.dumps(good)[:40]
     assert main(["replay", _audit(tmp_path, [good, other], torn), *_policy(tmp_path, "")]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 flows, 0 would change")
+    assert said.startswith("1 flow, 0 would change")
     assert "the last line is cut off" in said
-    assert "1 records of other kinds" in said
+    assert "1 record of another kind was passed over" in said
     damaged = [good, 7, {"no": "kind"}, {**good, "labels": 7}, {**good, "outcome": "fine"}]
     assert main(["replay", _audit(tmp_path, damaged, "\n{\n"), *_policy(tmp_path, "")]) == 2
     assert "5 lines are no records and were passed over: 2, 3, 4, 5, 7" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taint.carriers.values import current_trace
 from taint.flows.declassification import Declassification, listen_to_declassifications, unlisten_to_declassifications
 from taint.flows.outcome import listen, unlisten
 from taint.guard import report_internal_error
@@ -35,9 +36,10 @@ class AuditTrail:
         self.file.close()
 
     def write_flow(self, flow: Flow) -> None:
-        """Write one flow: label keys, names and places, no value and no subject."""
+        """Write one flow: label keys, names and places, no value and no subject; and the trace in which it happened."""
+        trace = current_trace()
         try:
-            self.file.write(flow_record(flow))
+            self.file.write({**flow_record(flow), "trace": None if trace is None else str(trace)})
         except OSError as error:
             report_internal_error("writing a flow to the audit file", error)
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from taint.errors import ConfigurationError
+from taint.wording import counted
 
 try:
     import fcntl
@@ -252,7 +253,8 @@ class Verification:
 
     def __str__(self) -> str:
         """Say it for people."""
-        said = f"{self.lines} lines in their place, {self.torn} torn, {len(self.problems)} problems"
+        lines, problems = counted(self.lines, "line"), counted(len(self.problems), "problem")
+        said = f"{lines} in their place, {self.torn} torn, {problems}"
         return "\n".join([said, *self.problems])
 
 
@@ -283,8 +285,9 @@ def verify(path: str | os.PathLike[str], *, key: bytes | None = None) -> Verific
                     found.problems.append(f"{place}: the line was changed")
                 if link.prev != last.hash:
                     missing = link.seq - last.seq - 1
+                    verb = "is" if missing == 1 else "are"
                     what = (
-                        f"{missing} lines before it are missing"
+                        f"{counted(missing, 'line')} before it {verb} missing"
                         if missing > 0
                         else "it does not follow the line before"
                     )

@@ -13,11 +13,10 @@ from typing import Any
 
 from taint.errors import ConfigurationError
 from taint.policy import Flow
+from taint.report.kinds import without_indices
 
 __all__ = ["Baseline", "Finding", "as_data", "explain", "finding_of", "from_data", "is_allowed_by", "name_matches"]
 
-_INDEX = re.compile(r"\[\d+\]|:\d+(?=\)$)")
-"""A row, and the line of a comparison: what changes while a finding stays the same."""
 BASELINE_VERSION = 1
 
 
@@ -58,7 +57,7 @@ class Finding:
     @property
     def key(self) -> tuple[str, ...]:
         """What stays the same when lines move and rows change: by this a baseline knows it again."""
-        place = _INDEX.sub("[*]", self.path)
+        place = without_indices(self.path)
         return (self.sink, self.purpose, *self.sources, *self.collected_for, self.evidence, place, self.rule, self.file)
 
     @property
