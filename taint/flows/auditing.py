@@ -10,7 +10,7 @@ from taint.guard import report_internal_error
 from taint.policy import Flow, flow_record
 from taint.telemetry.audit import AuditFile
 
-__all__ = ["AuditTrail", "audit_to"]
+__all__ = ["AuditTrail", "audit_to", "current_audit_file"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,3 +73,8 @@ def audit_to(file: AuditFile | None) -> None:
     _trail = None if file is None else AuditTrail(file)
     if _trail is not None:
         _trail.begin()
+
+
+def current_audit_file() -> AuditFile | None:
+    """Give the file that the audit trail of the process is written to, if there is one."""
+    return None if _trail is None else _trail.file
