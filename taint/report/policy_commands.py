@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,12 +176,16 @@ def _as_text(found: Replay) -> list[str]:
     lines += [f"  {count:>9}  {rule} ({outcome})" for (rule, outcome), count in sorted(found.by_rule.items())]
     if found.others:
         lines.append(f"{found.others} records of other kinds were passed over")
-    if found.is_torn:
-        lines.append("the last line is cut off and was passed over")
+    if found.torn:
+        lines.append(f"{len(found.torn)} lines are cut off and were passed over: {_first(found.torn)}")
     if found.unreadable:
-        first = ", ".join(map(str, found.unreadable[:10]))
-        lines.append(f"{len(found.unreadable)} lines are no records and were passed over: {first}")
+        lines.append(f"{len(found.unreadable)} lines are no records and were passed over: {_first(found.unreadable)}")
     return lines
+
+
+def _first(numbers: Sequence[int]) -> str:
+    """List the first numbers of lines."""
+    return ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")  # noqa: PLR2004  # As many as fit.
 
 
 def _said(change: Change) -> str:
@@ -213,7 +217,7 @@ def _as_json(found: Replay) -> dict[str, Any]:
         ],
         "others": found.others,
         "unreadable": found.unreadable,
-        "is_torn": found.is_torn,
+        "torn": found.torn,
     }
 
 
