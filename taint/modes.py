@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 import os
 from enum import StrEnum
+from typing import NamedTuple
 
 from taint.errors import ConfigurationError
 
-__all__ = ["Mode", "current_mode", "is_off", "set_mode", "set_policy_mode"]
+__all__ = ["Mode", "ModeState", "current_mode", "is_off", "mode_state", "restore_mode", "set_mode", "set_policy_mode"]
 
 
 class Mode(StrEnum):
@@ -87,3 +88,22 @@ def set_policy_mode(mode: Mode | None) -> None:
         elif _is_of_policy:
             _current = Mode.BLOCK
     _is_of_policy = mode is not None
+
+
+class ModeState(NamedTuple):
+    """The mode and who set it, to be put back."""
+
+    mode: Mode
+    is_explicit: bool
+    is_of_policy: bool
+
+
+def mode_state() -> ModeState:
+    """Give the mode and who set it."""
+    return ModeState(_current, _is_explicit, _is_of_policy)
+
+
+def restore_mode(state: ModeState) -> None:
+    """Put back what `mode_state` gave."""
+    global _current, _is_explicit, _is_of_policy  # As above.
+    _current, _is_explicit, _is_of_policy = state

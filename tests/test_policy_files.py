@@ -191,7 +191,7 @@ def _in_process(folder: Path, code: str, **variables: str) -> str:
 
 
 PATCHED = "import hashlib, taint; before = hashlib.sha256; {call}; print(hashlib.sha256 is before)"
-AUTOMATIC = "from taint.telemetry.instrumentor import TaintInstrumentor; TaintInstrumentor().instrument()"
+AUTOMATIC = "from taint.instrumentor import TaintInstrumentor; TaintInstrumentor().instrument()"
 
 
 @pytest.mark.parametrize("call", ["taint.install()", AUTOMATIC], ids=["install", "instrumentor"])

@@ -22,11 +22,13 @@ class Catalog:
 
     Attributes:
         version: Grows with every change, so that what was worked out from it can be kept until then.
+        reached: Sources of the columns that queries have used.
     """
 
     def __init__(self) -> None:
         """Begin empty."""
         self.version = 0
+        self.reached: set[str] = set()
         self._labels: dict[Column, Labels] = {}
         self._described: dict[Column, Labels] = {}
         self._tables: dict[str, tuple[str, ...]] = {}
@@ -102,7 +104,14 @@ class Catalog:
             for other, own in list(known.items()):
                 if column.name in (other.name, "*") and _is_same_table(column.table, other.table):
                     labels |= own
+        self.reached |= labels.sources
         return labels
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The names of the columns' sources, each with a column that has it."""
+        known = (*self._labels.items(), *self._described.items())
+        return {source: f"{column.table}.{column.name}" for column, labels in known for source in labels.sources}
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:

@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from taint.errors import ConfigurationError
@@ -165,13 +167,18 @@ def _as_text(found: Replay) -> list[str]:
     if found.others:
         what = "record of another kind was" if found.others == 1 else "records of other kinds were"
         lines.append(f"{found.others} {what} passed over")
-    if found.is_torn:
-        lines.append("the last line is cut off and was passed over")
+    if found.torn:
+        what = "line is cut off and was" if len(found.torn) == 1 else "lines are cut off and were"
+        lines.append(f"{len(found.torn)} {what} passed over: {_first(found.torn)}")
     if found.unreadable:
-        first = ", ".join(map(str, found.unreadable[:10]))
         what = "line is no record and was" if len(found.unreadable) == 1 else "lines are no records and were"
-        lines.append(f"{len(found.unreadable)} {what} passed over: {first}")
+        lines.append(f"{len(found.unreadable)} {what} passed over: {_first(found.unreadable)}")
     return lines
+
+
+def _first(numbers: Sequence[int]) -> str:
+    """List the first numbers of lines."""
+    return ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")  # noqa: PLR2004  # As many as fit.
 
 
 def _said(change: Change) -> str:
@@ -203,7 +210,7 @@ def _as_json(found: Replay) -> dict[str, Any]:
         ],
         "others": found.others,
         "unreadable": found.unreadable,
-        "is_torn": found.is_torn,
+        "torn": found.torn,
     }
 
 
