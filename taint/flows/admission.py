@@ -86,7 +86,13 @@ def _looks_at_plain(sink: str) -> bool:
 
 
 def admitted_all(
-    values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None, is_fixed: bool = False, is_item: bool = False
+    values: Sequence[tuple[str, Any]],
+    *,
+    sink: str,
+    purpose: str,
+    mode: Mode | None,
+    is_fixed: bool = False,
+    is_item: bool = False,
 ) -> Sequence[Any]:
     """Check several values at a sink as one; as `admitted`.
 
