@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _LIBRARIES = ("sqlalchemy", "aiosqlite", "django")
-_FRAMES = 6
+_FRAMES = 8
 
 
 class DriverIntegration(Integration):

@@ -120,9 +120,8 @@ def httpx_patches() -> Iterator[Patch]:
         content = await wrapped(*args, **kwargs)
         return label(response) if HEADER in response.headers else content
 
-    def text(wrapped: Callable[..., str], _instance: Any, args: Any, _kwargs: Any) -> str:
-        (response,) = args  # Of a property only the function is wrapped.
-        return _decoded(wrapped(response), response.content, response.encoding)
+    def text(wrapped: Callable[..., str], response: Any, _args: Any, _kwargs: Any) -> str:
+        return _decoded(wrapped(), response.content, response.encoding)
 
     yield Patch(httpx.Response, "read", read)
     yield Patch(httpx.Response, "aread", aread)
@@ -133,15 +132,13 @@ def requests_patches() -> Iterator[Patch]:
     """Give what to wrap so that responses of our own hosts are labelled; its hooks come before the body is read."""
     import requests
 
-    def content(wrapped: Callable[..., Any], _instance: Any, args: Any, _kwargs: Any) -> Any:
-        (response,) = args  # Of a property only the function is wrapped.
-        found = wrapped(response)
+    def content(wrapped: Callable[..., Any], response: Any, _args: Any, _kwargs: Any) -> Any:
+        found = wrapped()
         envelope = response.headers.get(HEADER)
         return found if envelope is None or not found else _labelled_response(response, response.url, envelope, found)
 
-    def text(wrapped: Callable[..., str], _instance: Any, args: Any, _kwargs: Any) -> str:
-        (response,) = args  # As above.
-        return _decoded(wrapped(response), response.content or b"", response.encoding)
+    def text(wrapped: Callable[..., str], response: Any, _args: Any, _kwargs: Any) -> str:
+        return _decoded(wrapped(), response.content or b"", response.encoding)
 
     yield Patch(requests.Response, "content", content)
     yield Patch(requests.Response, "text", text)

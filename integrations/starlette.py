@@ -142,10 +142,10 @@ def _collection(connection: Any, places: tuple[str, ...]) -> Collection | None:
 def _reading(label: Callable[[Any, Any, Collection], Any], *places: str) -> Wrapper:
     """Give the wrapper of a property."""
 
-    def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], _kwargs: Any) -> Any:
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], _kwargs: Any) -> Any:
         native = wrapped(*args)
-        collection = _collection(args[0], places)
-        return native if collection is None else label(native, args[0], collection)
+        collection = _collection(instance, places)
+        return native if collection is None else label(native, instance, collection)
 
     return wrapper
 
@@ -156,7 +156,7 @@ def _awaiting(label: Callable[..., Any], *places: str) -> Wrapper:
 
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         collection = _collection(instance, places)
-        if collection is None or (is_raw and _is_asked_inside(instance, sys._getframe(1))):
+        if collection is None or (is_raw and _is_asked_inside(instance)):
             return wrapped(*args, **kwargs)
         return label(functools.partial(wrapped, *args, **kwargs), instance, collection)
 
@@ -180,13 +180,16 @@ def _template(scope: Any, route: Any) -> str | None:
     return mount + template if mount and named >= scope.get("path_params", {}).keys() else template
 
 
-def _is_asked_inside(request: Any, caller: types.FrameType) -> bool:
+def _is_asked_inside(request: Any) -> bool:
     """Tell whether a body is read by the frameworks themselves.
 
     Starlette reads it for `json` and `form`, FastAPI to see whether there is one: they get it plain, since what they
     make of it is labelled, and a document would be read twice.
     """
-    module = caller.f_globals.get("__name__", "")
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("taint."):
+        frame = frame.f_back
+    module = "" if frame is None else frame.f_globals.get("__name__", "")
     if module == "fastapi.routing":
         return "json" in request.headers.get("content-type", "")
     return bool(module.startswith("starlette."))
