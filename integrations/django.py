@@ -7,12 +7,13 @@ Source: what `collected=`, or the policy's table `[collected]`, says of a reques
 Sink: none of its own. Inside a zone every query is decided before the database is asked (evidence `lineage`).
 
 Covered: WSGI, ASGI and the test client; forms and model forms, after validation; a view under `taint.zone`. ORM and
-`connection.cursor()`, each by the query's lineage, with sqlglot. A request begins with no zone of another one.
+`connection.cursor()`, each by the query's lineage, with sqlglot; a value's own labels, with a `LabelsField` of
+`taint.integrations.django_labels` beside it. A request begins with no zone of another one.
 
 Not covered: `path`, `build_absolute_uri()`, `read()` and the upload handlers' raw chunks; what middleware reads before
-the route is known; a value's own labels, which are lost in a column that declares none; a primary key of several
-columns, for other types than text and int; `Model.objects.raw` with columns that are renamed by `translations`;
-database functions and views that read a labelled column.
+the route is known; a value's own labels in a column without a `LabelsField`; a primary key of several columns, for
+other types than text and int; `Model.objects.raw` with columns that are renamed by `translations`; database functions
+that read a labelled column; views on other databases than SQLite and PostgreSQL.
 
     import taint
     taint.configure(policy={"collected": {"*": {"phone": {"purpose": "security.mfa"}}}})
@@ -26,12 +27,14 @@ database functions and views that read a labelled column.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from taint.carriers.proxy import is_carrier
 from taint.carriers.values import apply_labels
+from taint.evidence.row_labels import set_seal_keys
 from taint.flows.handover import clean_state
+from taint.flows.outcome import look_past
 from taint.flows.requests import CollectedFields, Collection, Table
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
@@ -51,6 +54,8 @@ class DjangoIntegration(Integration):
             `docs/policy.md`, "Fields of requests". A route is written as in `urlpatterns`, after a slash:
             `POST /enrol/<int:id>/`. The policy's own table holds beside it.
         subject: Gives whose request it is, as an opaque key, from the `HttpRequest`; nobody's by default.
+        seal_keys: What values' own labels are signed with, by key id: the first signs, each is accepted. All
+            processes that share a database need the same. Without any, a seal finds mistakes and no forgery.
 
     Raises:
         ConfigurationError: `collected` is not usable as written.
@@ -59,8 +64,16 @@ class DjangoIntegration(Integration):
     identifier = "django"
     requires = ("Django>=4.2", "sqlglot>=26")
 
-    def __init__(self, *, collected: Table | None = None, subject: Callable[[Any], object] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        collected: Table | None = None,
+        subject: Callable[[Any], object] | None = None,
+        seal_keys: Mapping[str, bytes] | None = None,
+    ) -> None:
         super().__init__()
+        self._seal_keys = dict(seal_keys or {})
+        self._before: dict[str, bytes] = {}
         self._fields = CollectedFields(collected)
         self._subject = subject
 
@@ -69,6 +82,8 @@ class DjangoIntegration(Integration):
         from django.core.handlers.base import BaseHandler
         from django.db.models.signals import class_prepared
         from django.forms.forms import BaseForm
+
+        from taint.integrations.django_labels import write_patches
 
         # Since 1.10. The signal `request_started` is sent before there is a request; middleware would have to be added
         # to the settings. The route is known when it is resolved, before the first view's middleware.
@@ -80,7 +95,11 @@ class DjangoIntegration(Integration):
                 Patch(BaseForm, "_clean_fields", _cleaned),  # Since 1.0: before `clean` of the form, after all fields'.
             )
         )
+        look_past("django.db", "django.core.handlers")
         self._wrap(query_patches())
+        self._wrap(write_patches())
+        if self._seal_keys:
+            self._before = set_seal_keys(self._seal_keys)
         class_prepared.connect(declare_model, weak=False)
         for models in list(apps.all_models.values()):  # Also of applications that are not among the installed ones.
             for model in list(models.values()):
@@ -90,6 +109,8 @@ class DjangoIntegration(Integration):
         from django.db.models.signals import class_prepared
 
         class_prepared.disconnect(declare_model)
+        if self._seal_keys:
+            set_seal_keys(self._before)
 
     def _resolved(
         self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

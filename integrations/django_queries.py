@@ -15,10 +15,11 @@ from taint.carriers.proxy import carry, exact
 from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column
+from taint.evidence.views import POSTGRESQL_VIEWS, SQLITE_VIEWS, LookUp, views_query
 from taint.flows.collected import Collected
 from taint.flows.queries import NO_PLAN, Plan, carry_result
 from taint.guard import report_internal_error
-from taint.integrations.cursors import bindable, bindable_each, labelled_row, plan_before
+from taint.integrations.cursors import bindable, bindable_each, labelled_row, observe_parameters, plan_before
 from taint.labels import Label, Labels
 from taint.propagation.follow import CARRIERS
 from taint.propagation.patches import Patch
@@ -26,6 +27,7 @@ from taint.propagation.patches import Patch
 __all__ = ["declare_model", "query_patches"]
 
 _DIALECTS = {"postgresql": "postgres"}
+_VIEWS = {"postgresql": POSTGRESQL_VIEWS, "sqlite": SQLITE_VIEWS}
 _SUBCLASSED = (str, bytes, int)
 _FETCHES = frozenset(("fetchone", "fetchmany", "fetchall"))
 
@@ -45,9 +47,11 @@ def declare_model(sender: Any, **_signal: Any) -> None:
         catalog.add_table(options.db_table, [field.column for field in options.local_concrete_fields])
         hints = typing.get_type_hints(sender, include_extras=True)
         for field in options.local_concrete_fields:
+            column = Column(options.db_table.lower(), field.column.lower())
+            if of := getattr(field, "of", None):  # A `LabelsField`.
+                catalog.add_companion(Column(column.table, options.get_field(of).column.lower()), column)
             for part in getattr(hints.get(field.name), "__metadata__", ()):
                 if isinstance(part, Collected):
-                    column = Column(options.db_table.lower(), field.column.lower())
                     source = f"{options.db_table}.{field.column}"
                     purposes: Any = part.purpose  # Read as keys when it was made.
                     label = Label(frozenset(purposes), part.category, source)
@@ -77,20 +81,39 @@ def query_patches() -> Iterator[Patch]:
 def _ask(cursor: Any, sql: Any) -> None:
     vendor = cursor.db.vendor
     text = str(sql)
+    cursor.taint_said = cursor.db.taint_said = set()
     if vendor == "sqlite":
         text = text.replace("%s", "?").replace("%%", "%")  # As Django does before SQLite gets it.
     plan = NO_PLAN
     if not text.startswith(("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT", "PRAGMA")):
-        plan = plan_before(text, _DIALECTS.get(vendor, vendor), store="django")
+        plan = plan_before(text, _DIALECTS.get(vendor, vendor), store="django", look_up=_look_up(cursor.db))
     # A field converts what the driver gives, and may refuse a proxy: the compiler's rows are labelled afterwards.
     state = vars(cursor.db)
     cursor.taint_plan, cursor.db.taint_plan = NO_PLAN if state.get("taint_compiles") else plan, plan
     cursor.taint_row = _labelled_in_part if state.get("taint_is_raw") else labelled_row
 
 
+def _look_up(database: Any) -> LookUp | None:
+    template = _VIEWS.get(database.vendor)
+    if template is None:
+        return None
+
+    def look_up(names: frozenset[str]) -> list[tuple[str, str]]:
+        """Ask with the driver's own cursor: it is not the program that asks."""
+        own = database.connection.cursor()
+        try:
+            own.execute(views_query(template, names))
+            return [(str(name), str(query)) for name, query in own.fetchall()]
+        finally:
+            own.close()
+
+    return look_up
+
+
 def _execute(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     sql, parameters, *rest = args
     _ask(instance, sql)
+    observe_parameters(parameters)
     return wrapped(sql, bindable(parameters), *rest, **kwargs)
 
 
@@ -111,11 +134,13 @@ def _fetching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...],
     if name not in _FETCHES or not (plan := _plan(instance)).has_labels:
         return found
 
+    said = instance.taint_said
+
     def fetch(*given: Any, **named: Any) -> Any:
         rows = found(*given, **named)
         if name == "fetchone":
-            return rows if rows is None else labelled_row(rows, plan)
-        return [labelled_row(row, plan) for row in rows]
+            return rows if rows is None else labelled_row(rows, plan, said)
+        return [labelled_row(row, plan, said) for row in rows]
 
     return fetch
 
@@ -123,7 +148,7 @@ def _fetching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...],
 def _iterating(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rows: Iterable[Any] = wrapped(*args, **kwargs)
     plan = _plan(instance)
-    return (instance.taint_row(row, plan) for row in rows) if plan.has_labels else rows
+    return (instance.taint_row(row, plan, instance.taint_said) for row in rows) if plan.has_labels else rows
 
 
 def _decimal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -156,7 +181,7 @@ def _raw(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwar
         connection.taint_is_raw = False
 
 
-def _labelled_in_part(row: Any, plan: Plan) -> tuple[Any, ...]:
+def _labelled_in_part(row: Any, plan: Plan, _said: set[str] | None = None) -> tuple[Any, ...]:
     """Label what is a subclass of its type when it is labelled, so that a field's conversion takes it."""
     return tuple(
         carry_result(value, labels) if type(value) in _SUBCLASSED and (labels := plan.labels_at(at)) else value
@@ -168,15 +193,17 @@ def _converted(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]
     rows = wrapped(*args, **kwargs)
     # The compiler of `Model.objects.raw` has asked nothing itself.
     plan: Plan = vars(instance).get("taint_plan") or vars(instance.connection).get("taint_plan", NO_PLAN)
-    return (list(_labelled_again(row, plan)) for row in rows) if plan.has_labels else rows
+    said = vars(instance.connection).get("taint_said", set())
+    return (list(_labelled_again(row, plan, said)) for row in rows) if plan.has_labels else rows
 
 
 def _given(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rows = wrapped(*args, **kwargs)
     plan = _plan(instance)
+    said = vars(instance.connection).get("taint_said", set())
     if not plan.has_labels or _is_composite(instance):
         return rows
-    return (_labelled_again(row, plan) for row in rows)
+    return (_labelled_again(row, plan, said) for row in rows)
 
 
 def _is_composite(compiler: Any) -> bool:
@@ -185,11 +212,15 @@ def _is_composite(compiler: Any) -> bool:
     return ask is not None and ask([column[0] for column in compiler.select[0 : compiler.col_count]])
 
 
-def _labelled_again(row: Any, plan: Plan) -> tuple[Any, ...]:
-    """Label what a field's conversion made of a labelled value."""
-    return tuple(
+def _labelled_again(row: Any, plan: Plan, said: set[str]) -> tuple[Any, ...]:
+    """Label what a field's conversion made of a labelled value, and put on its own labels."""
+    values = [
         value
         if type(value) in CARRIERS or type(value) is TaintedInt or not (labels := plan.labels_at(at))
         else carry_result(value, labels)
         for at, value in enumerate(row)
-    )
+    ]
+    for one in plan.own:
+        if (value := row[one.index]) is not None and (labels := one.read(row[one.companion], value, said)):
+            values[one.index] = carry(values[one.index], labels)
+    return tuple(values)

@@ -129,7 +129,8 @@ class SqlalchemyIntegration(Integration):
         from sqlalchemy.sql import type_api
         from sqlalchemy.sql.compiler import SQLCompiler
 
-        self._before = set_seal_keys(self._seal_keys)
+        if self._seal_keys:
+            self._before = set_seal_keys(self._seal_keys)
         open_kind(Row, lambda row: [(f".{name}", value) for name, value in zip(row._fields, row, strict=False)])
         open_kind(RowMapping, lambda row: [(f".{name}", value) for name, value in row.items()])
         event.listen(Engine, "before_execute", _before_execute, retval=True)
@@ -151,7 +152,8 @@ class SqlalchemyIntegration(Integration):
     def _uninstall(self) -> None:
         from sqlalchemy import Engine, Row, RowMapping, event
 
-        set_seal_keys(self._before)
+        if self._seal_keys:
+            set_seal_keys(self._before)
         close_kind(Row)
         close_kind(RowMapping)
         event.remove(Engine, "before_execute", _before_execute)

@@ -28,6 +28,7 @@ SHARED = {
     "base",
     "calls",
     "cursors",
+    "django_labels",
     "django_queries",
     "django_requests",
     "enveloped",

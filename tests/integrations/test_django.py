@@ -19,6 +19,7 @@ import taint
 from taint.carriers.number import TaintedInt
 from taint.evidence.catalog import catalog, declare
 from taint.integrations.django import DjangoIntegration
+from taint.integrations.django_labels import LabelsField
 from taint.testing import record
 
 SECURITY = "security.mfa"
@@ -97,6 +98,19 @@ class Upload(models.Model):
 
     phone = models.CharField(max_length=40)
     person = models.ForeignKey(Person, null=True, on_delete=models.CASCADE)
+
+    class Meta:  # noqa: D106  # As above.
+        app_label = "people"
+
+    def __str__(self) -> str:
+        return str(self.phone)
+
+
+class Contact(models.Model):
+    """Somebody whose number is there for security, or for marketing."""
+
+    phone = models.CharField(max_length=40, unique=True)
+    phone_labels = LabelsField(of="phone")
 
     class Meta:  # noqa: D106  # As above.
         app_label = "people"
@@ -344,8 +358,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     with connections[alias].schema_editor() as editor:
         editor.create_model(Person)
         editor.create_model(Upload)
+        editor.create_model(Contact)
     yield alias
     with connections[alias].schema_editor() as editor:
+        editor.delete_model(Contact)
         editor.delete_model(Upload)
         editor.delete_model(Person)
     connections[alias].close()
@@ -488,6 +504,125 @@ def test_unreadable_query_is_a_gap(database: str) -> None:
     ):
         cursor.execute("SELECT phone FROM people_person WHERE WHERE")
     assert [flow.sink for flow in seen.gaps] == ["django"]
+
+
+def labelled(purpose: str, number: str = NUMBER) -> str:
+    """Give a number that was collected for something."""
+    return taint.label(number, purpose=purpose, source=f"shop.{purpose}")
+
+
+WRITES: dict[str, Callable[[Any, Any], Any]] = {
+    "create": lambda rows, value: rows.create(phone=value),
+    "bulk_create": lambda rows, value: rows.bulk_create([Contact(phone=value)]),
+    "upsert": lambda rows, value: (
+        rows.create(phone=labelled("security")),
+        rows.bulk_create(
+            [Contact(phone=value)], update_conflicts=True, update_fields=["phone"], unique_fields=["phone"]
+        ),
+    ),
+    "update": lambda rows, value: (rows.create(phone="1"), rows.update(phone=value)),
+    "save": lambda rows, value: saved(rows.create(phone=labelled("security", "1")), value),
+    "save of one field": lambda rows, value: saved(rows.create(phone="1"), value, update_fields=["phone"]),
+    "bulk_update": lambda rows, value: updated(rows, rows.create(phone="1"), value),
+    "update_or_create": lambda rows, value: (
+        rows.create(phone="1"),
+        rows.update_or_create(phone="1", defaults={"phone": value}),
+    ),
+}
+
+
+def saved(contact: Any, value: str, **kwargs: Any) -> None:
+    """Set a number and save it."""
+    contact.phone = value
+    contact.save(**kwargs)
+
+
+def updated(rows: Any, contact: Any, value: str) -> None:
+    """Set a number and write it with others."""
+    contact.phone = value
+    rows.bulk_update([contact], ["phone"])
+
+
+@pytest.mark.parametrize("purpose", [SECURITY, "marketing", None])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_own_labels(database: str, write: Callable[[Any, Any], Any], purpose: str | None) -> None:
+    """Each value has the labels that it was written with, in whatever way it was written."""
+    rows = Contact.objects.using(database)
+    with record(mode="report") as seen:
+        write(rows, NUMBER if purpose is None else labelled(purpose))
+        contact = rows.get()
+        assert contact.phone == NUMBER
+        assert purposes(contact.phone) == ({purpose} if purpose else set())
+        assert seen.gaps == []
+
+
+def test_own_labels_decide_the_twin(database: str) -> None:
+    """Of two numbers in one column the one that was given for advertising is allowed there, the other is not."""
+    rows = Contact.objects.using(database)
+    rows.create(phone=labelled(SECURITY, "1"))
+    rows.create(phone=labelled(ADS, "2"))
+    upload = taint.sink(purpose=ADS, name="ads.upload")(lambda numbers: None)
+    upload([rows.get(phone_labels__contains="advertising").phone])  # type: ignore[no-untyped-call]
+    with pytest.raises(taint.PurposeViolationError):
+        upload([contact.phone for contact in rows.all()])  # type: ignore[no-untyped-call]
+
+
+def test_value_that_was_changed_without_its_labels(database: str) -> None:
+    """SQL text that changes a value and not its labels is a gap, when it is run and when the value is read."""
+    rows = Contact.objects.using(database)
+    rows.create(phone=labelled("marketing"))
+    with record(mode="report") as seen, connections[database].cursor() as cursor:
+        cursor.execute("UPDATE people_contact SET phone = '2'")
+        assert len(seen.gaps) == 1
+    with record(mode="report") as seen:
+        assert rows.get().phone == "2"
+        assert len(seen.gaps) == 1
+
+
+def test_expression_is_a_gap(database: str) -> None:
+    """What an expression of SQL gives has no labels that Django knows, and that is said."""
+    rows = Contact.objects.using(database)
+    rows.create(phone=labelled("marketing"))
+    with record(mode="report") as seen:
+        rows.update(phone=models.functions.Upper("phone"))
+    assert any("is written" in flow.path for flow in seen.gaps)
+    assert {(flow.sink, flow.call_site and flow.call_site.file) for flow in seen.gaps} == {("django", __file__)}
+
+
+def test_rolled_back(database: str) -> None:
+    """Labels go with their value when a transaction does not."""
+    rows = Contact.objects.using(database)
+    contact = rows.create(phone=labelled("marketing"))
+    with transaction.atomic(using=database):
+        saved(contact, labelled(SECURITY, "2"))
+        transaction.set_rollback(True, using=database)
+    assert (rows.get().phone, purposes(rows.get().phone)) == (NUMBER, {"marketing"})
+
+
+def test_labels_field_is_made_again(database: str) -> None:
+    """A migration makes the same field."""
+    _, path, args, kwargs = Contact._meta.get_field("phone_labels").deconstruct()
+    assert (path, args) == ("taint.integrations.django_labels.LabelsField", [])
+    assert LabelsField(*args, **kwargs).of == "phone"
+
+
+def test_view(database: str) -> None:
+    """A view that nobody has declared is followed to its tables."""
+    enrolled(database)
+    with connections[database].cursor() as cursor:
+        cursor.execute("CREATE VIEW numbers AS SELECT phone AS n, city FROM people_person")
+        cursor.execute("SELECT n, city FROM numbers")
+        assert [purposes(value) for value in cursor.fetchone()] == [{SECURITY}, set()]
+        cursor.execute("DROP VIEW numbers")
+
+
+def test_labelled_parameter_in_a_zone(database: str) -> None:
+    """To ask a database with a number that was given for security is to use it, in a zone for advertising."""
+    with record(mode="report") as seen, taint.zone(ADS):
+        list(Upload.objects.using(database).filter(phone=labelled(ADS)))
+        assert seen.violations == []
+        list(Upload.objects.using(database).filter(phone=labelled(SECURITY)))
+        assert {flow.evidence for flow in seen.violations} == {"comparison"}
 
 
 def test_off_again(database: str) -> None:
