@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Opened = Callable[..., "Page"]
+Scheme = Literal["light", "dark"]
 
 EVIL = "</script><img src=x onerror=document.title='owned'><b>&amp;"
 FLOWS = 300
@@ -49,13 +50,13 @@ def opened(browser: Browser) -> Iterator[Opened]:
     contexts: list[Any] = []
     problems: list[str] = []
 
-    def open_page(path: Path, width: int = 1280, height: int = 900, scheme: str = "light") -> Page:
+    def open_page(path: Path, width: int = 1280, height: int = 900, scheme: Scheme = "light") -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda said: problems.append(said.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda asked: asked.url.startswith("file:") or problems.append(asked.url))
+        page.on("request", lambda asked: problems.extend([] if asked.url.startswith("file:") else [asked.url]))
         page.goto(path.as_uri())
         return page
 
@@ -198,7 +199,7 @@ def test_picture_as_table(opened: Opened, report: Path) -> None:
 
 @pytest.mark.parametrize("width", [1280, 800, 375, 320])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits(opened: Opened, report: Path, width: int, scheme: str) -> None:
+def test_it_fits(opened: Opened, report: Path, width: int, scheme: Scheme) -> None:
     """Nothing is wider than the screen, no names lie on each other, and all text has the contrast of WCAG 2.2 AA."""
     page = opened(report, width=width, height=812, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -277,7 +278,7 @@ def test_hostile_names_are_text(opened: Opened, tmp_path: Path) -> None:
     """Names, paths and titles with markup in them are shown as they are, and run nothing."""
     site = {"function": EVIL, "file": EVIL, "line": 1}
     borne = {"rule": EVIL, "reason": EVIL, "owner": EVIL, "expires": "2999-01-01"}
-    lines = [
+    lines: list[Any] = [
         flow_line(source=EVIL, sink=EVIL, purpose="ads", path=EVIL, rule=EVIL, call_site=site, advice=EVIL),
         flow_line(1, source=EVIL, collected_for=[EVIL], suppressed=borne),
         "hello\n",
