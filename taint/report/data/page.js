@@ -443,7 +443,7 @@
     const cells = [
       ["Verdict", "kind", make("span", { className: `says-${KEYS[verdict]}` }, swatch(verdict), " ", verdicts[verdict]),
         ...soft(`${counted(flows, "flow")}${values > flows ? `, ${counted(values, "value")}` : ""}`),
-        ...soft(last && period(first, last))],
+        ...(last ? [make("small", {}, period(first, last))] : [])],
       ["Collected by", "", ...collected],
       ["Used by", "", make("div", { className: "name" }, ...breakable(text("sink"))), ...soft(`for ${text("purpose")}`)],
       ["How it is known", "", make("div", {}, text("evidence")), ...soft(text("path") && `at ${text("path")}`), ...soft(`by rule ${text("rule")}`),
