@@ -300,7 +300,7 @@
       const toLeft = isNarrow ? isRight(node.stage) : node.stage === layers[0];
       const x = toLeft ? node.x0 - 6 : node.x1 + 6;
       const y = (node.y0 + node.y1) / 2 - ((node.lines.length - 1) * lineHeight) / 2;
-      const label = draw("text", { "text-anchor": toLeft ? "end" : "start", "dominant-baseline": "central" });
+      const label = draw("text", { "text-anchor": toLeft ? "end" : "start", "dominant-baseline": "central", "aria-hidden": "true" });
       node.lines.forEach(([kind, line], index) => label.append(draw("tspan", { class: kind, x, y: y + index * lineHeight }, line)));
       const what = `${node.stage.title.split(",")[0]} ${node.name}${node.under ? `, ${node.under}` : ""}: ${counted(node.flows, "flow")} (${says(node.by)})`;
       const group = draw("g", { class: "node", role: "button", tabindex: -1, "aria-label": what, "aria-pressed": String(isPicked) },
