@@ -171,6 +171,9 @@ def test_keyboard(opened: Opened, report: Path) -> None:
         page.keyboard.press("ArrowDown")
         if page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Sink sms.send_code"):
             break
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.type") == "reset"
+    page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert chosen(page)[0] == len(lines_where(sink="sms.send_code"))
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("Sink sms.send_code")

@@ -85,7 +85,7 @@
   // ---- Filters
 
   function swatch(verdict) {
-    const svg = draw("svg", { class: "swatch", viewBox: "0 0 28 14", "aria-hidden": "true" });
+    const svg = draw("svg", { class: "swatch", viewBox: "0 0 28 14" });
     svg.append(draw("rect", { width: 28, height: 14, fill: `url(#fill-${KEYS[verdict]})` }));
     return svg;
   }
@@ -300,8 +300,12 @@
       const toLeft = isNarrow ? isRight(node.stage) : node.stage === layers[0];
       const x = toLeft ? node.x0 - 6 : node.x1 + 6;
       const y = (node.y0 + node.y1) / 2 - ((node.lines.length - 1) * lineHeight) / 2;
-      const label = draw("text", { "text-anchor": toLeft ? "end" : "start", "dominant-baseline": "central", "aria-hidden": "true" });
-      node.lines.forEach(([kind, line], index) => label.append(draw("tspan", { class: kind, x, y: y + index * lineHeight }, line)));
+      const label = draw("text", { "text-anchor": toLeft ? "end" : "start", "dominant-baseline": "central" });
+      node.lines.forEach(([kind, line], index) => {
+        const isFirstOfKind = index > 0 && (index === node.lines.length - 1 || kind !== node.lines[index - 1][0]);
+        if (isFirstOfKind) label.append(draw("tspan", { "font-size": 0 }, " ")); // For those who hear it; it takes no room.
+        label.append(draw("tspan", { class: kind, x, y: y + index * lineHeight }, line));
+      });
       const what = `${node.stage.title.split(",")[0]} ${node.name}${node.under ? `, ${node.under}` : ""}: ${counted(node.flows, "flow")} (${says(node.by)})`;
       const group = draw("g", { class: "node", role: "button", tabindex: -1, "aria-label": what, "aria-pressed": String(isPicked) },
         draw("rect", { x: node.x0, y: node.y0, width: node.x1 - node.x0, height: Math.max(2, node.y1 - node.y0) }), label);
