@@ -13,12 +13,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("phonenumbers", reason="the extra 'examples' is not installed")
 
 import httpx
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Link
@@ -42,6 +44,7 @@ from examples.tailored_audiences.service import allow_marketing, enrol_two_facto
 from examples.tailored_audiences.spans import personal_data, read_spans
 from examples.tailored_audiences.store import EMAIL, PHONE, Contact, create_database
 from examples.tailored_audiences.telemetry import JsonLinesExporter, tracing
+from tests.otlp import receiving
 
 ROOT = Path(__file__).resolve().parents[1]
 PEOPLE = 60
@@ -49,10 +52,10 @@ NOBODY_LISTENS = "http://127.0.0.1:9"
 MALFORMED_ROWS = 4
 
 
-def run_example(*arguments: str, module: str = "") -> subprocess.CompletedProcess[str]:
+def run_example(*arguments: str, module: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the example, or one of its programs, as a user does."""
     command = [sys.executable, "-m", f"examples.tailored_audiences{module}", *arguments]
-    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"} | variables
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -64,6 +67,7 @@ class Played:
     printed: str
     errors: str
     folder: Path
+    received: list[tuple[str, bytes]]
 
     def row(self, name: str) -> tuple[int | None, ...]:
         """Return the three figures of a row of the table."""
@@ -74,11 +78,12 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """Run the whole example once, on few people."""
+    """Run the whole example once, on few people, beside a collector that takes its spans."""
     folder = tmp_path_factory.mktemp("example")
     arguments = ["--people", str(PEOPLE), "--malformed-rows", str(MALFORMED_ROWS), "--data-dir", str(folder), "--keep"]
-    run = run_example(*arguments)
-    return Played(run.returncode, run.stdout, run.stderr, folder)
+    with receiving() as (address, received):
+        run = run_example(*arguments, OTEL_EXPORTER_OTLP_ENDPOINT=address)
+    return Played(run.returncode, run.stdout, run.stderr, folder, received)
 
 
 @pytest.mark.slow
@@ -123,6 +128,33 @@ class TestIncident:
         assert len(violations) == PEOPLE
         assert len({span.key for span in linked}) == PEOPLE
         assert {span.attributes["http.route"] for span in linked} == {"/two-factor"}
+
+    def test_collector_receives_the_link_across_processes(self, played: Played) -> None:
+        """What reaches a collector by OTLP: violations of one service, each linked to a request that another took."""
+        spans: dict[str, dict[bytes, Any]] = {}
+        for path, body in played.received:
+            assert path == "/v1/traces"
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                (service,) = [one.value for one in resource.resource.attributes if one.key == "service.name"]
+                found = spans.setdefault(service.string_value, {})
+                found.update((span.span_id, span) for scope in resource.scope_spans for span in scope.spans)
+        assert spans.keys() == {"accounts-service", "ads-job"}
+        requests = spans["accounts-service"]
+        violations = [span for span in spans["ads-job"].values() if span.name == VIOLATION]
+        assert len(violations) == PEOPLE + 1  # The job that does not handle the error ends at its first.
+        for violation in violations:
+            (link,) = violation.links
+            request = requests[link.span_id]
+            assert request.trace_id == link.trace_id != violation.trace_id
+            assert request.name == "POST /two-factor"
+            assert [(one.key, one.value.string_value) for one in link.attributes] == [
+                ("taint.link.kind", "taint.collection")
+            ]
+            assert violation.parent_span_id in spans["ads-job"]
+            assert violation.status.code == violation.status.STATUS_CODE_ERROR
+            values = {one.key: one.value for one in violation.attributes}
+            assert values["taint.sink.purpose"].string_value == "advertising.audiences"
+            assert [one.string_value for one in values["taint.purposes"].array_value.values] == ["security.mfa"]
 
     def test_trace_is_printed(self, played: Played) -> None:
         """The ids of a violation span and of the request that it links to are both on the screen."""

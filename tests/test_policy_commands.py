@@ -223,3 +223,13 @@ def test_policy_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     file.write_text('mode = "x"\n', encoding="utf-8")
     assert main(["policy", str(file)]) == 2
     assert ":1: mode: 'x' is none of" in capsys.readouterr().err
+
+
+def test_one_thing_is_said_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One rule is a rule, and two are rules."""
+    rule = '[[rules]]\nname = "{}"\neffect = "allow"\nfrom = ["security"]\nto = ["advertising"]\n'
+    file = tmp_path / "taint.toml"
+    for names, said in ((["one"], "1 rule, 0 suppressions"), (["one", "two"], "2 rules, 0 suppressions")):
+        file.write_text("".join(map(rule.format, names)), encoding="utf-8")
+        assert main(["policy", str(file)]) == 0
+        assert said in capsys.readouterr().out

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import logging
-import threading
 import traceback
 import urllib.parse
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +30,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import taint
 from taint import telemetry
+from taint.cli import main
 from taint.testing import record
+from tests.otlp import receiving
 from tests.pipelines import Pipeline, pipeline
 
 __all__ = ["pipeline"]
@@ -139,30 +140,11 @@ def plant() -> None:
     telemetry.flush()
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    """An OTLP receiver: keeps the bytes of every request."""
-
-    bodies: list[tuple[str, bytes]]
-
-    def do_POST(self) -> None:
-        """Take a request as collectors do."""
-        self.bodies.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def bodies() -> Iterator[list[tuple[str, bytes]]]:
+def bodies() -> list[tuple[str, bytes]]:
     """What a real OTLP receiver is sent while canaries are planted, in both modes."""
-    kept: list[tuple[str, bytes]] = []
-    handler = type("Keeping", (Receiver,), {"bodies": kept})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
-        url = f"http://127.0.0.1:{server.server_port}/v1/"
+    with receiving() as (address, kept):
+        url = f"{address}/v1/"
         spans, logs = TracerProvider(), LoggerProvider()
         spans.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(url + "traces")))
         logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(url + "logs")))
@@ -176,9 +158,7 @@ def bodies() -> Iterator[list[tuple[str, bytes]]]:
             telemetry.set_up()
             for provider in (spans, logs, metrics):
                 provider.shutdown()  # Exports what is left.
-            server.shutdown()
-            serving.join()
-        yield kept
+    return kept
 
 
 def test_no_canary_is_in_otlp(bodies: list[tuple[str, bytes]]) -> None:
@@ -200,6 +180,22 @@ def test_no_canary_is_in_otlp(bodies: list[tuple[str, bytes]]) -> None:
     assert names["taint.violation"] % 2 == 0  # One span and one event each.
     assert names["taint.declassification"] == names["taint.policy_reload"] == 2
     assert names.keys() >= {"taint.violations", "taint.checks", "taint.lost_labels"}
+
+
+@pytest.mark.parametrize("mode", ["report", "block"])
+def test_no_canary_is_in_audit_or_page(tmp_path: Path, mode: str) -> None:
+    """Every byte of the audit file, and of the page that is made of it, is searched."""
+    audit, page = tmp_path / "audit.jsonl", tmp_path / "report.html"
+    taint.configure(audit=audit)
+    try:
+        with record(mode=mode):
+            plant()
+    finally:
+        taint.configure(audit=False)
+    assert main(["report", str(audit), "-o", str(page)]) == 0
+    assert audit.read_bytes().count(b"violation") > 25
+    for file in (audit, page):
+        assert found_in(file.read_bytes()) == set(), file
 
 
 @pytest.mark.parametrize("mode", ["report", "block"])

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped,unused-ignore]  # Its types are a distribution of their own.
 import pytest
+import yaml
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
 import taint
@@ -15,6 +17,7 @@ from taint import telemetry
 from taint.labels import Trace
 from taint.policy import Outcome
 from taint.telemetry import attributes as names
+from taint.telemetry.providers import SCHEMA_URL
 from tests import registry
 from tests.pipelines import Pipeline, pipeline
 from tests.test_telemetry import a_flow, a_suppressed_flow, phone, upload
@@ -146,3 +149,119 @@ def test_names_follow_the_rules() -> None:
 def test_page_is_generated() -> None:
     """The tables of docs/telemetry.md are those of the registry: `python -m tests.registry` writes them."""
     assert registry.PAGE.read_text(encoding="utf-8") == registry.page()
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_STABILITY = {"enum": ["stable", "development", "alpha", "beta", "release_candidate"]}
+_SIMPLE = ("string", "int", "double", "boolean")
+_MEMBER = {
+    "type": "object",
+    "required": ["id", "value", "stability"],
+    "properties": {"id": _TEXT, "value": {"type": ["string", "number"]}, "brief": _TEXT, "stability": _STABILITY},
+    "additionalProperties": False,
+}
+_DEFINITION = {
+    "type": "object",
+    "required": ["id", "type", "brief", "stability"],
+    "properties": {
+        "id": _TEXT,
+        "type": {
+            "oneOf": [
+                {"enum": [*_SIMPLE, *(f"{kind}[]" for kind in _SIMPLE)]},
+                {"type": "object", "required": ["members"], "properties": {"members": {"items": _MEMBER}}},
+            ]
+        },
+        "brief": _TEXT,
+        "stability": _STABILITY,
+        "examples": {"type": "array", "minItems": 1},
+    },
+    "additionalProperties": False,
+}
+_CONDITION = {
+    "type": "object",
+    "required": ["conditionally_required"],
+    "properties": {"conditionally_required": _TEXT},
+    "additionalProperties": False,
+}
+_REFERENCE = {
+    "type": "object",
+    "required": ["ref"],
+    "properties": {"ref": _TEXT, "requirement_level": {"oneOf": [{"enum": ["required", "opt_in"]}, _CONDITION]}},
+    "additionalProperties": False,
+}
+
+
+def _group(kind: str, required: dict[str, Any], **others: Any) -> dict[str, Any]:
+    common = {
+        "id": _TEXT,
+        "type": {"const": kind},
+        "brief": _TEXT,
+        "attributes": {"type": "array", "items": {"oneOf": [_DEFINITION, _REFERENCE]}},
+    }
+    return {
+        "type": "object",
+        "required": ["id", "type", "brief", *required],
+        "properties": {**common, **required, **others},
+        "additionalProperties": False,
+    }
+
+
+# What of weaver's syntax is used here: schemas/semconv-syntax.md and schemas/semconv.schema.json of
+# open-telemetry/weaver, read in November 2026.
+_FORM = {
+    "type": "object",
+    "required": ["groups"],
+    "properties": {
+        "groups": {
+            "type": "array",
+            "items": {
+                "oneOf": [
+                    _group("attribute_group", {}, display_name=_TEXT),
+                    _group(
+                        "span",
+                        {
+                            "span_kind": {"enum": ["client", "server", "producer", "consumer", "internal"]},
+                            "stability": _STABILITY,
+                        },
+                        name=_TEXT,
+                    ),
+                    _group("event", {"name": _TEXT, "stability": _STABILITY}),
+                    _group(
+                        "metric",
+                        {
+                            "metric_name": _TEXT,
+                            "instrument": {"enum": ["counter", "histogram", "gauge", "updowncounter"]},
+                            "unit": {"type": "string"},
+                            "stability": _STABILITY,
+                        },
+                    ),
+                ]
+            },
+        }
+    },
+    "additionalProperties": False,
+}
+
+
+def test_form_is_weavers() -> None:
+    """The registry has the form that weaver reads: an identifier that YAML takes for a truth value has not."""
+    validator = jsonschema.Draft202012Validator(_FORM)
+    read = yaml.safe_load(registry.REGISTRY.read_text(encoding="utf-8"))
+    assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(read)] == []
+    assert len({group["id"] for group in read["groups"]}) == len(read["groups"])
+    (suppressed,) = [one for one in read["groups"][0]["attributes"] if one["id"] == names.SUPPRESSED]
+    suppressed["type"]["members"][0]["id"] = True
+    assert list(validator.iter_errors(read))
+
+
+def test_references_lead_to_a_definition() -> None:
+    """Every attribute that a signal names is defined here, or is one of OpenTelemetry's, which the manifest names."""
+    own = registry.attributes().keys()
+    named = {ref for group in registry.groups() if group["id"] != "registry.taint" for ref in registry.levels(group)}
+    others = {names.CODE_FILE_PATH, names.CODE_FUNCTION_NAME, names.CODE_LINE_NUMBER}
+    assert named - own == others | {names.ERROR_TYPE, names.SECURITY_RULE_NAME}
+    manifest = yaml.safe_load((registry.REGISTRY.parent / "manifest.yaml").read_text(encoding="utf-8"))
+    assert manifest["schema_url"] == SCHEMA_URL
+    assert [one["schema_url"].rpartition("/")[0] for one in manifest["dependencies"]] == [
+        "https://opentelemetry.io/schemas"
+    ]

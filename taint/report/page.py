@@ -109,7 +109,7 @@ def render(page: Page) -> str:
 
 
 def _data(name: str) -> str:
-    return resources.files(__package__).joinpath("data", name).read_text(encoding="utf-8")
+    return resources.files("taint.report").joinpath("data", name).read_text(encoding="utf-8")
 
 
 def _allowed(text: str) -> str:

@@ -77,6 +77,7 @@ def many_flows(count: int, *, are_distinct: bool) -> Iterable[dict[str, Any]]:
     rng = random.Random(7)  # noqa: S311  # The same flows each time.
     sources = {f"team_{n}.forms.collect": ["security.mfa"] for n in range(300)} if are_distinct else SOURCES
     sinks = {f"team_{n}.outlets.send": "advertising.audiences" for n in range(2000)} if are_distinct else SINKS
+    origins, targets = list(sources.items()), list(sinks.items())
     borne = {
         "rule": "purpose-limitation",
         "reason": "till the job is rewritten",
@@ -84,7 +85,7 @@ def many_flows(count: int, *, are_distinct: bool) -> Iterable[dict[str, Any]]:
         "expires": "2999-01-01",
     }
     for number in range(count):
-        (source, collected_for), (sink, purpose) = rng.choice(list(sources.items())), rng.choice(list(sinks.items()))
+        (source, collected_for), (sink, purpose) = rng.choice(origins), rng.choice(targets)
         is_allowed = any(purpose == key or purpose.startswith(key + ".") for key in collected_for)
         line = number if are_distinct else rng.randrange(40, 44)
         yield flow_line(

@@ -85,7 +85,7 @@
   // ---- Filters
 
   function swatch(verdict) {
-    const svg = draw("svg", { class: "swatch", viewBox: "0 0 28 14", "aria-hidden": "true" });
+    const svg = draw("svg", { class: "swatch", viewBox: "0 0 28 14" });
     svg.append(draw("rect", { width: 28, height: 14, fill: `url(#fill-${KEYS[verdict]})` }));
     return svg;
   }
@@ -301,7 +301,11 @@
       const x = toLeft ? node.x0 - 6 : node.x1 + 6;
       const y = (node.y0 + node.y1) / 2 - ((node.lines.length - 1) * lineHeight) / 2;
       const label = draw("text", { "text-anchor": toLeft ? "end" : "start", "dominant-baseline": "central" });
-      node.lines.forEach(([kind, line], index) => label.append(draw("tspan", { class: kind, x, y: y + index * lineHeight }, line)));
+      node.lines.forEach(([kind, line], index) => {
+        const isFirstOfKind = index > 0 && (index === node.lines.length - 1 || kind !== node.lines[index - 1][0]);
+        if (isFirstOfKind) label.append(draw("tspan", { "font-size": 0 }, " ")); // For those who hear it; it takes no room.
+        label.append(draw("tspan", { class: kind, x, y: y + index * lineHeight }, line));
+      });
       const what = `${node.stage.title.split(",")[0]} ${node.name}${node.under ? `, ${node.under}` : ""}: ${counted(node.flows, "flow")} (${says(node.by)})`;
       const group = draw("g", { class: "node", role: "button", tabindex: -1, "aria-label": what, "aria-pressed": String(isPicked) },
         draw("rect", { x: node.x0, y: node.y0, width: node.x1 - node.x0, height: Math.max(2, node.y1 - node.y0) }), label);
@@ -443,7 +447,7 @@
     const cells = [
       ["Verdict", "kind", make("span", { className: `says-${KEYS[verdict]}` }, swatch(verdict), " ", verdicts[verdict]),
         ...soft(`${counted(flows, "flow")}${values > flows ? `, ${counted(values, "value")}` : ""}`),
-        ...soft(last && period(first, last))],
+        ...(last ? [make("small", {}, period(first, last))] : [])],
       ["Collected by", "", ...collected],
       ["Used by", "", make("div", { className: "name" }, ...breakable(text("sink"))), ...soft(`for ${text("purpose")}`)],
       ["How it is known", "", make("div", {}, text("evidence")), ...soft(text("path") && `at ${text("path")}`), ...soft(`by rule ${text("rule")}`),
