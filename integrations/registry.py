@@ -21,6 +21,7 @@ ENTRY_POINTS = "taint.integrations"
 
 INTEGRATIONS = {
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
+    "celery": "taint.integrations.celery:CeleryIntegration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
     "httpx": "taint.integrations.httpx:HttpxIntegration",
