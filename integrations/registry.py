@@ -34,6 +34,7 @@ INTEGRATIONS = {
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
+    "redis": "taint.integrations.redis:RedisIntegration",
     "requests": "taint.integrations.requests:RequestsIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",

@@ -33,6 +33,7 @@ SHARED = {
     "markup_carrier",
     "msgpack_tree",
     "outgoing",
+    "redis_commands",
     "registry",
     "sqlalchemy_lineage",
     "sqlalchemy_rows",
