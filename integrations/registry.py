@@ -27,6 +27,7 @@ INTEGRATIONS = {
     "httpx": "taint.integrations.httpx:HttpxIntegration",
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
+    "kafka": "taint.integrations.kafka:KafkaIntegration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
     "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
