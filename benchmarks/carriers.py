@@ -60,6 +60,8 @@ class Row(NamedTuple):
     results: int = 1
     native: Callable[[Any], Any] | None = None
     """The same on a plain value, where `call` has another labelled operand."""
+    is_of_other: bool = False
+    """Whether it gives the other kind of carrier, and so has the floor of that."""
 
 
 def text_rows() -> list[Row]:
@@ -91,7 +93,7 @@ def text_rows() -> list[Row]:
         Row("ljust(20)", lambda x: x.ljust(20)),
         Row("zfill(20)", lambda x: x.zfill(20)),
         Row("translate", lambda x, table={43: None, 32: 45}: x.translate(table)),
-        Row("encode()", lambda x: x.encode()),
+        Row("encode()", lambda x: x.encode(), is_of_other=True),
         Row("format(x, '>20')", lambda x: format(x, ">20")),
         Row("f'{x}'", lambda x: f"{x}"),
         Row("'tel: %s' % x", lambda x: "tel: %s" % x),  # noqa: UP031  # It is what is measured.
@@ -112,8 +114,8 @@ def bytes_rows() -> list[Row]:
         Row("split(b' ')", lambda x: x.split(b" "), 3),
         Row("replace(b' ', b'')", lambda x: x.replace(b" ", b"")),
         Row("replace(b' ', b'-')", lambda x: x.replace(b" ", b"-")),
-        Row("decode()", lambda x: x.decode()),
-        Row("hex()", lambda x: x.hex()),
+        Row("decode()", lambda x: x.decode(), is_of_other=True),
+        Row("hex()", lambda x: x.hex(), is_of_other=True),
     ]
 
 
@@ -141,22 +143,26 @@ def empty() -> None:
     """Do nothing: what calling costs is taken off every figure."""
 
 
-def operations(rows: list[Row], value: Any, floor: Any) -> list[float]:
+def operations(rows: list[Row], value: Any, floor: Any, other: Any) -> list[float]:
     """Show the operations on one kind of value; give the ratios to the floor."""
     ratios = []
     print(f"| {type(value).__name__} operation | native ns | labelled ns | floor ns | of the floor | per result |")
     print("|---|---:|---:|---:|---:|---:|")
     carrier = labelled(value)
     for row in rows:
+        cheapest = other if row.is_of_other else floor
         overhead, native, ours, least = nanoseconds(
-            empty, lambda: (row.native or row.call)(value), lambda: row.call(carrier), lambda: floor.upper()
+            empty,
+            lambda: (row.native or row.call)(value),
+            lambda: row.call(carrier),
+            lambda: cheapest.upper(),
         )
         native, ours, least = native - overhead, ours - overhead, least - overhead
         ratio = ours / least
-        ratios.append(ratio)
+        ratios.append(ratio / row.results)
         each = f"{ratio / row.results:.1f}" if row.results > 1 else ""
         print(f"| `{row.name}` | {native:.0f} | {ours:.0f} | {least:.0f} | {ratio:.1f} | {each} |")
-    print(f"\nMedian of {len(ratios)}: {statistics.median(ratios):.2f} times the floor.\n")
+    print(f"\nMedian of {len(ratios)}, for each result: {statistics.median(ratios):.2f} times the floor.\n")
     return ratios
 
 
@@ -238,8 +244,8 @@ def main() -> None:
     print(f"Run on Python {platform.python_version()}, {system}, {os.cpu_count()} cores.\n")
     text, data = FloorText("+1 415 555 0100"), FloorData(b"+1 415 555 0100")
     text.mark = data.mark = LABELS
-    operations(text_rows(), "+1 415 555 0100", text)
-    operations(bytes_rows(), b"+1 415 555 0100", data)
+    operations(text_rows(), "+1 415 555 0100", text, data)
+    operations(bytes_rows(), b"+1 415 555 0100", data, text)
     others()
     linear()
     assert TaintedBytes is type(labelled(b"x"))

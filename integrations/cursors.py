@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
-from taint.carriers.proxy import TaintedProxy
+from taint.carriers import observation
+from taint.carriers.proxy import TaintedProxy, carry
+from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog, declare
 from taint.evidence.sql import read_sql
+from taint.evidence.views import LookUp, follow_views, note_views
 from taint.flows.queries import NO_PLAN, Plan, carry_result, check_query, plan_of
+from taint.guard import report_internal_error
 from taint.integrations.base import Integration
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
-__all__ = ["DriverIntegration", "bindable", "bindable_each", "is_asked_by_sqlalchemy", "labelled_row", "plan_before"]
+__all__ = [
+    "DriverIntegration",
+    "bindable",
+    "bindable_each",
+    "is_asked_by_library",
+    "labelled_row",
+    "observe_parameters",
+    "plan_before",
+]
 
-_LIBRARIES = ("sqlalchemy", "aiosqlite")
-_FRAMES = 6
+_LIBRARIES = ("sqlalchemy", "aiosqlite", "django")
+_FRAMES = 8
 
 
 class DriverIntegration(Integration):
@@ -52,20 +64,33 @@ def bindable(parameters: Any) -> Any:
 
 def bindable_each(rows: Iterable[Any]) -> Iterable[Any]:
     """Give the parameters of many rows as `bindable` does, each when it is taken."""
-    return map(bindable, rows)
+    for row in rows:
+        observe_parameters(row)
+        yield bindable(row)
 
 
 def _exact(value: Any) -> Any:
     return value.__wrapped__ if type(value) is TaintedProxy else value
 
 
-def plan_before(text: str, dialect: str, *, store: str) -> Plan:
+def observe_parameters(parameters: Any) -> None:
+    """Tell the zone around, if there is one, of labelled parameters: asking a database with them is using them.
+
+    Raises:
+        PurposeViolationError: From the zone, in `block` mode.
+    """
+    if observation.active and observation.observer.get() is not None and parameters:
+        observation.observe(labels_of(parameters), "SQL parameter")
+
+
+def plan_before(text: str, dialect: str, *, store: str, look_up: LookUp | None = None) -> Plan:
     """Read a statement and decide it, before the driver gets it.
 
     Args:
         text: The statement.
         dialect: sqlglot's name of its dialect.
         store: The integration, as gaps name it.
+        look_up: Asks the database which names are views; it is asked of a statement that is not known yet.
 
     Returns:
         What its results carry.
@@ -73,28 +98,54 @@ def plan_before(text: str, dialect: str, *, store: str) -> Plan:
     Raises:
         PurposeViolationError: See `check_query`.
     """
-    if not catalog or current_mode() is Mode.OFF:
+    if not catalog or is_off():
         return NO_PLAN
-    plan = _plan(text, dialect, catalog.version)
-    if plan is not NO_PLAN:
-        check_query(plan, store=store)
-    return plan
+    known = _plans.get((text, dialect))
+    if known is None or known[0] != catalog.version:
+        plan = _plan(text, dialect, look_up)
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        known = _plans[text, dialect] = (catalog.version, plan)
+    if known[1] is not NO_PLAN:
+        check_query(known[1], store=store)
+    return known[1]
 
 
-@lru_cache(maxsize=1024)
-def _plan(text: str, dialect: str, _version: int) -> Plan:
-    plan = plan_of(read_sql(text, dialect, catalog.tables), catalog.labels_of)
-    return plan if plan.uses or plan.gaps else NO_PLAN
+_MOST_PLANS = 1024
+_plans: dict[tuple[str, str], tuple[int, Plan]] = {}
 
 
-def labelled_row(row: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
-    """Label the values of a row, by position."""
-    return tuple(
+def _plan(text: str, dialect: str, look_up: LookUp | None) -> Plan:
+    lineage = read_sql(text, dialect, catalog.tables)
+    note_views(lineage, dialect)
+    try:
+        lineage = follow_views(lineage, dialect, look_up)
+    except Exception as error:  # noqa: BLE001  # Looking up must not stop the program.
+        report_internal_error("looking up views", error)
+        lineage = replace(lineage, gaps=(*lineage.gaps, "whether it reads views could not be looked up"))
+    plan = plan_of(lineage, catalog.labels_of, catalog.companion_of)
+    return NO_PLAN if plan.is_empty else plan
+
+
+def labelled_row(row: Sequence[Any], plan: Plan, said: set[str] | None = None) -> tuple[Any, ...]:
+    """Label the values of a row, by position.
+
+    Args:
+        row: What the driver gave.
+        plan: Of the query.
+        said: What has been reported of this query's rows.
+    """
+    values = [
         carry_result(value, labels) if (labels := plan.labels_at(index)) else value for index, value in enumerate(row)
-    )
+    ]
+    for one in plan.own:
+        if (value := row[one.index]) is not None:
+            labels = one.read(row[one.companion], value, set() if said is None else said)
+            values[one.index] = carry(values[one.index], labels) if labels else values[one.index]
+    return tuple(values)
 
 
-def is_asked_by_sqlalchemy() -> bool:
+def is_asked_by_library() -> bool:
     """Tell whether a library that has its own integration, or none, is about to use the driver."""
     frame = sys._getframe(2)  # The way to one's caller that costs no stack list.
     for _ in range(_FRAMES):

@@ -28,22 +28,26 @@ its in-Python `evaluate` of values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import gc
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from taint.carriers.containers import close_kind, open_kind
+from taint.carriers.proxy import exact
 from taint.evidence.catalog import catalog
-from taint.evidence.lineage import Column, Derivation, Input, Lineage, Use, indirect
+from taint.evidence.lineage import Column, Lineage
+from taint.evidence.row_labels import set_seal_keys
 from taint.evidence.sql import read_sql
-from taint.flows.queries import NO_PLAN, Plan, carry_result, check_query, plan_of
+from taint.evidence.views import POSTGRESQL_VIEWS, SQLITE_VIEWS, follow_views, note_views, views_query
+from taint.flows.queries import NO_PLAN, OwnLabels, Plan, carry_result, carrying, check_query, plan_of
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
-from taint.integrations.cursors import bindable
+from taint.integrations.cursors import bindable, observe_parameters
 from taint.labels import NO_LABELS, Label, Labels
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.propagation.patches import Patch
 from taint.purposes import purpose_keys
 
@@ -94,33 +98,60 @@ def own_labels(column: str) -> dict[str, Any]:
     Returns:
         The keyword arguments of a nullable `Text` column.
     """
-    from taint.integrations.sqlalchemy_lineage import COMPANION_KEY
+    from taint.integrations.sqlalchemy_lineage import COMPANION_KEY, describe_tables
     from taint.integrations.sqlalchemy_rows import default_of
 
+    describe_tables()
     return {"info": {COMPANION_KEY: column}, "default": default_of(column), "nullable": True}
 
 
 class SqlalchemyIntegration(Integration):
-    """Labels what queries give, and decides queries in zones."""
+    """Labels what queries give, and decides queries in zones.
+
+    Args:
+        seal_keys: What values' own labels are signed with, by key id: the first signs, each is accepted. All
+            processes that share a database have the same. Without them the labels are held to their values
+            by a check that finds mistakes, and that anybody can make.
+    """
 
     identifier = "sqlalchemy"
     requires = ("sqlalchemy>=2.0,<2.2",)
 
+    def __init__(self, *, seal_keys: Mapping[str, bytes] | None = None) -> None:
+        super().__init__()
+        self._seal_keys = dict(seal_keys or {})
+        self._before: dict[str, bytes] = {}
+
     def _install(self) -> None:
         from sqlalchemy import Engine, Row, RowMapping, event
         from sqlalchemy.engine.default import DefaultExecutionContext
+        from sqlalchemy.engine.result import ResultInternal
+        from sqlalchemy.sql import type_api
+        from sqlalchemy.sql.compiler import SQLCompiler
 
+        self._before = set_seal_keys(self._seal_keys)
         open_kind(Row, lambda row: [(f".{name}", value) for name, value in zip(row._fields, row, strict=False)])
         open_kind(RowMapping, lambda row: [(f".{name}", value) for name, value in row.items()])
         event.listen(Engine, "before_execute", _before_execute, retval=True)
         event.listen(Engine, "before_cursor_execute", _before_cursor_execute, retval=True)
         # Since 1.4: where the cursor of any statement, ORM or Core, becomes a result. Events tell of the statement and
         # of the cursor, none of the rows; a column's type is asked for the column alone, not for lower(column).
-        self._wrap((Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),))
+        # `_allrows` is where a result, or its scalars or mappings, makes all its rows.
+        self._wrap(
+            (
+                Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),
+                Patch(ResultInternal, "_allrows", _all_rows),
+                # Since 1.4: finds the type of a literal by its class, and has none for a class that it does not know.
+                Patch(type_api, "_resolve_value_to_type", _of_exact),
+                # Its error, which shows the value, is what a type makes of a value of another class.
+                Patch(SQLCompiler, "render_literal_value", _of_exact),
+            )
+        )
 
     def _uninstall(self) -> None:
         from sqlalchemy import Engine, Row, RowMapping, event
 
+        set_seal_keys(self._before)
         close_kind(Row)
         close_kind(RowMapping)
         event.remove(Engine, "before_execute", _before_execute)
@@ -131,7 +162,7 @@ def _before_execute(
     _connection: Any, statement: Any, many: Any, parameters: Any, _options: Any
 ) -> tuple[Any, Any, Any]:
     """Have INSERT and UPDATE write the companions of what they write."""
-    if not getattr(statement, "is_dml", False) or statement.is_delete or current_mode() is Mode.OFF:
+    if not getattr(statement, "is_dml", False) or statement.is_delete or is_off():
         return statement, many, parameters
     from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels
 
@@ -154,111 +185,103 @@ def _before_execute(
 def _before_cursor_execute(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, context: Any, _executemany: object
 ) -> tuple[str, Any]:
-    if current_mode() is Mode.OFF or context is None:
+    if is_off() or context is None:
         return statement, parameters
-    known = _known(statement, context)
-    if known is not _NOTHING_KNOWN:
-        check_query(known.plan, store="sqlalchemy")
-        if known.own or known.plan.has_labels:
-            context.taint_known = known
+    plan = _plan(statement, context)
+    if plan is not NO_PLAN:
+        check_query(plan, store="sqlalchemy")
+        if plan.has_labels:
+            context.taint_plan = plan
+    observe_parameters(parameters)
     return statement, _bindable(parameters)
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """A result that has the labels of its row: where it is, and where they are."""
-
-    index: int
-    companion: int
-    derivation: Derivation
+_known_statements: WeakKeyDictionary[Any, tuple[int, Plan]] = WeakKeyDictionary()
+_known_texts: dict[tuple[str, str], tuple[int, Plan]] = {}
+_not_views: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+"""What was looked up already, by the pool of connections: a database's."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is worked out once for a statement."""
-
-    plan: Plan
-    own: tuple[_Own, ...] = ()
-
-
-_NOTHING_KNOWN = _Known(NO_PLAN)
-_known_statements: WeakKeyDictionary[Any, tuple[int, _Known]] = WeakKeyDictionary()
-_known_texts: dict[tuple[str, str], tuple[int, _Known]] = {}
-
-
-def _known(statement: str, context: Any) -> _Known:
+def _plan(statement: str, context: Any) -> Plan:
     if context.isddl:
-        return _NOTHING_KNOWN
+        return NO_PLAN
     compiled = context.compiled
     if compiled is None:
-        return _text_plan(statement, context.dialect)
+        return _text_plan(statement, context)
     known = _known_statements.get(compiled)
     if known is None or known[0] != catalog.version:
-        known = _known_statements[compiled] = (catalog.version, _read(compiled, statement, context.dialect))
+        plan = _read(compiled, statement, context)
+        known = _known_statements[compiled] = (catalog.version, plan)  # The version after: views may have been found.
     return known[1]
 
 
-def _read(compiled: Any, statement: str, dialect: Any) -> _Known:
+def _read(compiled: Any, statement: str, context: Any) -> Plan:
     from taint.integrations.sqlalchemy_lineage import HasTextError, Reading, read_compiled
 
     try:
         reading = read_compiled(compiled)
     except HasTextError:
-        return _text_plan(statement, dialect)
+        return _text_plan(statement, context)
     except Exception as error:  # noqa: BLE001  # A statement that nobody thought of must not stop the program.
         report_internal_error("reading a statement", error)
         reading = Reading(Lineage(gaps=(f"the statement cannot be followed ({type(error).__name__})",)))
+    named = {one.column for one in reading.lineage.inputs}
+    lineage = _with_views(reading.lineage, context) if catalog else reading.lineage
 
     def labels_of(column: Column) -> Labels:
-        return reading.labels.get(column, NO_LABELS) | catalog.labels_of(column, by_name=False)
+        # A column that stands in a view has its name alone.
+        return reading.labels.get(column, NO_LABELS) | catalog.labels_of(column, by_name=column not in named)
 
-    plan = plan_of(reading.lineage, labels_of)
-    if reading.companions:
-        own, missing = _own_labels_in(reading.lineage, reading.companions)
-        decides = sorted({str(one.column) for one in reading.lineage.inputs if _decides(one, reading.companions)})
-        zone_gaps = tuple(f"{name} holds data of several purposes and decides which rows there are" for name in decides)
-        return _Known(replace(plan, gaps=plan.gaps + missing, zone_gaps=zone_gaps), own)
-    return _Known(plan) if plan.uses or plan.gaps else _NOTHING_KNOWN
+    def companion_of(column: Column) -> Column | None:
+        return reading.companions.get(column) if column in named else catalog.companion_of(column)
 
-
-def _decides(one: Input, companions: dict[Column, Column]) -> bool:
-    return one.column in companions and one.use.derivation is Derivation.INDIRECT
+    plan = plan_of(lineage, labels_of, companion_of)
+    return NO_PLAN if plan.is_empty else plan
 
 
-def _own_labels_in(lineage: Lineage, companions: dict[Column, Column]) -> tuple[tuple[_Own, ...], tuple[str, ...]]:
-    """Find which results have labels of their row, and which would have if the query gave them."""
-    places: dict[Column, list[int]] = {}
-    for index, output in enumerate(lineage.outputs):
-        for one in output.inputs:
-            if one.use is Use.IDENTITY and one.column in companions.values():
-                places.setdefault(one.column, []).append(index)
-    are_companions = {index for indexes in places.values() for index in indexes}
-    own: list[_Own] = []
-    missing: set[str] = set()
-    for index, output in enumerate(lineage.outputs):
-        for one in sorted(output.inputs | lineage.dataset):
-            companion = companions.get(one.column)
-            if companion is None or index in are_companions:
-                continue
-            if one.use is Use.AGGREGATION or companion not in places:
-                missing.add(f"{one.column} keeps its values' own labels in {companion}, which the query does not give")
-            own += (_Own(index, place, one.use.derivation) for place in places.get(companion, ()))
-    return tuple(own), tuple(sorted(missing))
-
-
-def _text_plan(statement: str, dialect: Any) -> _Known:
+def _text_plan(statement: str, context: Any) -> Plan:
     if not catalog:  # No column of any table holds what was collected.
-        return _NOTHING_KNOWN
-    key = (statement, dialect.name)
+        return NO_PLAN
+    key = (statement, context.dialect.name)
     known = _known_texts.get(key)
     if known is None or known[0] != catalog.version:
-        lineage = read_sql(statement, _DIALECTS.get(dialect.name, dialect.name), catalog.tables)
-        plan = plan_of(lineage, catalog.labels_of)
-        known = (catalog.version, _Known(plan) if plan.uses or plan.gaps else _NOTHING_KNOWN)
+        dialect = _sqlglot_dialect(context)
+        lineage = read_sql(statement, dialect, catalog.tables)
+        note_views(lineage, dialect)
+        plan = plan_of(_with_views(lineage, context), catalog.labels_of, catalog.companion_of)
         if len(_known_texts) >= _MOST_TEXTS:
             _known_texts.clear()
-        _known_texts[key] = known
+        known = _known_texts[key] = (catalog.version, NO_PLAN if plan.is_empty else plan)
     return known[1]
+
+
+def _sqlglot_dialect(context: Any) -> str:
+    name: str = context.dialect.name
+    return _DIALECTS.get(name, name)
+
+
+def _with_views(lineage: Lineage, context: Any) -> Lineage:
+    template = {"sqlite": SQLITE_VIEWS, "postgresql": POSTGRESQL_VIEWS}.get(context.dialect.name)
+    pool = context.root_connection.engine.pool
+    looked_up = _not_views.setdefault(pool, set())
+
+    def look_up(names: frozenset[str]) -> list[tuple[str, str]]:
+        if template is None or names <= looked_up:
+            return []
+        cursor = context.root_connection.connection.cursor()  # The driver's: nothing counts or sees this query.
+        try:
+            cursor.execute(views_query(template, names - looked_up))
+            found = [(str(name), str(query)) for name, query in cursor.fetchall()]
+        finally:
+            cursor.close()
+        looked_up.update(names)
+        return found
+
+    try:
+        return follow_views(lineage, _sqlglot_dialect(context), look_up)
+    except Exception as error:  # noqa: BLE001  # Looking up must not stop the program.
+        report_internal_error("looking up views", error)
+        return replace(lineage, gaps=(*lineage.gaps, "whether it reads views could not be looked up"))
 
 
 def _bindable(parameters: Any) -> Any:
@@ -267,26 +290,29 @@ def _bindable(parameters: Any) -> Any:
     return bindable(parameters)
 
 
+def _of_exact(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
+
+
 def _setup_result(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(*args, **kwargs)
-    known = getattr(instance, "taint_known", None)
-    if known is not None and result._metadata.returns_rows:
-        _label_results(result, known)
+    plan = getattr(instance, "taint_plan", None)
+    if plan is not None and result._metadata.returns_rows:
+        _label_results(result, plan)
     return result
 
 
-def _label_results(result: Any, known: _Known) -> None:
+def _label_results(result: Any, plan: Plan) -> None:
     """Have a result label its values, after the column's type has made them."""
     metadata = _copied(result._metadata)
-    processors = [
-        _labelling(processor, known.plan.labels_at(index)) for index, processor in enumerate(metadata._processors)
-    ]
-    for index in {one.index for one in known.own}:
-        processors[index] = _opening(processors[index])
+    processors = [_labelling(processor, plan.labels_at(index)) for index, processor in enumerate(metadata._processors)]
+    said: set[str] = set()
+    for index in {one.index for one in plan.own}:
+        processors[index] = _opening(processors[index], said)
     metadata._processors = processors
     result._metadata = metadata
     result._reset_memoizations()
-    if known.own:
+    if plan.own:
         kind: Any = type(result)
         result.__class__ = _result_class(kind)
 
@@ -296,14 +322,17 @@ class _OfRow:
     """A value on its way from the row, in which its labels are, to the processor of its column."""
 
     value: Any
-    labels: Labels
+    texts: tuple[tuple[OwnLabels, Any], ...]
 
 
-def _opening(processor: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    def process(value: Any) -> Any:
-        if type(value) is not _OfRow:
-            return value if processor is None else processor(value)
-        return carry_result(value.value if processor is None else processor(value.value), value.labels)
+def _opening(processor: Callable[[Any], Any] | None, said: set[str]) -> Callable[[Any], Any]:
+    def process(given: Any) -> Any:
+        if type(given) is not _OfRow:
+            return given if processor is None else processor(given)
+        value, labels = given.value if processor is None else processor(given.value), NO_LABELS
+        for one, text in given.texts:
+            labels |= one.read(text, value, said)
+        return carry_result(value, labels) if labels else value
 
     return process
 
@@ -320,43 +349,27 @@ def _result_class(base: Any) -> Any:
         __slots__ = ()  # The layout of the class that it stands in for.
 
         def _fetchall_impl(self) -> Any:
-            return [_with_labels(row, self.context.taint_known.own) for row in super()._fetchall_impl()]
+            return [_with_labels(row, self.context.taint_plan.own) for row in super()._fetchall_impl()]
 
         def _fetchmany_impl(self, size: int | None = None) -> Any:
-            return [_with_labels(row, self.context.taint_known.own) for row in super()._fetchmany_impl(size)]
+            return [_with_labels(row, self.context.taint_plan.own) for row in super()._fetchmany_impl(size)]
 
         def _fetchone_impl(self, hard_close: bool = False) -> Any:  # noqa: FBT001, FBT002  # SQLAlchemy's signature.
             row = super()._fetchone_impl(hard_close)
-            return None if row is None else _with_labels(row, self.context.taint_known.own)
+            return None if row is None else _with_labels(row, self.context.taint_plan.own)
 
         def _fetchiter_impl(self) -> Any:
-            return (_with_labels(row, self.context.taint_known.own) for row in super()._fetchiter_impl())
+            return (_with_labels(row, self.context.taint_plan.own) for row in super()._fetchiter_impl())
 
     return TaintResult
 
 
-def _with_labels(row: Any, own: tuple[_Own, ...]) -> Any:
-    labels_at: dict[int, Labels] = {}
+def _with_labels(row: Any, own: tuple[OwnLabels, ...]) -> Any:
+    texts: dict[int, tuple[tuple[OwnLabels, Any], ...]] = {}
     for one in own:
-        text = row[one.companion]
-        if text is not None and row[one.index] is not None:
-            labels = _labels_of_row(text)
-            if one.derivation is Derivation.INDIRECT:
-                labels = indirect(labels)
-            labels_at[one.index] = labels_at.get(one.index, NO_LABELS) | labels
-    if not labels_at:
-        return row
-    return tuple(_OfRow(value, labels_at[at]) if at in labels_at else value for at, value in enumerate(row))
-
-
-def _labels_of_row(text: str) -> Labels:
-    from taint.integrations.sqlalchemy_rows import decoded
-
-    try:
-        return decoded(text)
-    except ValueError:
-        check_query(Plan(gaps=("a companion column holds something else than labels",)), store="sqlalchemy")
-        return NO_LABELS
+        if row[one.index] is not None:
+            texts[one.index] = (*texts.get(one.index, ()), (one, row[one.companion]))
+    return tuple(_OfRow(value, texts[at]) if at in texts else value for at, value in enumerate(row))
 
 
 def _copied(metadata: Any) -> Any:
@@ -370,8 +383,20 @@ def _copied(metadata: Any) -> Any:
 
 
 def _labelling(processor: Callable[[Any], Any] | None, labels: Labels) -> Callable[[Any], Any] | None:
-    if not labels:
-        return processor
-    if processor is None:
-        return lambda value: carry_result(value, labels)
-    return lambda value: carry_result(processor(value), labels)
+    return carrying(labels, processor) if labels else processor
+
+
+def _all_rows(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make all rows of a labelled result without collecting garbage in between.
+
+    Every carrier is one more object that the collector walks, over and over while their number grows, and none of
+    them can be garbage yet: that took more time than to make them.
+    """
+    result = getattr(instance, "_real_result", None) or instance
+    if getattr(getattr(result, "context", None), "taint_plan", None) is None or not gc.isenabled():
+        return wrapped(*args, **kwargs)
+    gc.disable()
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        gc.enable()

@@ -15,7 +15,7 @@ from sqlalchemy.sql import elements, functions, selectable
 from sqlalchemy.sql.schema import Column as SchemaColumn
 
 from taint.evidence.catalog import catalog
-from taint.evidence.lineage import Column, Input, Lineage, Output, Use
+from taint.evidence.lineage import Column, Input, Lineage, Output, Use, reused
 from taint.labels import Labels
 
 __all__ = [
@@ -76,7 +76,13 @@ def _describe(table: Table, _metadata: Any) -> None:
     name = table.fullname.lower()
     for column, labels in declared:
         catalog.add(Column(name, column.name.lower()), labels, by_table=True)
-    if declared:
+    companions = companions_of(table)
+    for key, companion in companions.items():
+        if key in table.c:
+            catalog.add_companion(
+                Column(name, table.c[key].name.lower()), Column(name, table.c[companion].name.lower())
+            )
+    if declared or companions:
         catalog.add_table(name, (column.name for column in table.c))
 
 
@@ -238,7 +244,7 @@ class _Reader:
             return self.inputs(element.element, use)
         if isinstance(element, selectable.SelectBase):
             outputs, dataset = self.select(element)
-            return _reused(_NOTHING.union(*outputs), _inside(use, Use.TRANSFORMATION)) | dataset
+            return reused(_NOTHING.union(*outputs), _inside(use, Use.TRANSFORMATION)) | dataset
         if (
             isinstance(element, elements.Grouping) or element.__visit_name__ == "label"
         ):  # The compiler has labels of its own.
@@ -290,7 +296,7 @@ class _Reader:
         self.open.add(id(column))
         try:
             bases = [base for base in column.base_columns if base is not column]
-            return _reused(self.all_of(bases, Use.IDENTITY), use)
+            return reused(self.all_of(bases, Use.IDENTITY), use)
         finally:
             self.open.discard(id(column))
 
@@ -314,10 +320,3 @@ def conflict_pairs(statement: Any) -> list[tuple[Any, Any]]:
 def _inside(use: Use, own: Use) -> Use:
     """Give the use of what stands inside an expression: what decides stays so, whatever it is made of."""
     return use if use.derivation == "indirect" or use is Use.AGGREGATION else own
-
-
-def _reused(inputs: _Inputs, use: Use) -> _Inputs:
-    """Give the use of what a query used already and one around it uses again."""
-    if use is Use.IDENTITY:
-        return inputs
-    return frozenset(Input(one.column, use) if one.use.derivation == "direct" else one for one in inputs)

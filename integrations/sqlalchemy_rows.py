@@ -7,9 +7,7 @@ the value, so that it is there, rolled back and read with it. Where that cannot 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,61 +15,31 @@ from sqlalchemy import Insert, Table
 from sqlalchemy.sql import elements, selectable, visitors
 
 from taint.carriers.values import labels_of
+from taint.evidence.row_labels import DERIVED, encoded, sealed
 from taint.integrations.sqlalchemy_lineage import companions_of, conflict_pairs, declared_labels
-from taint.labels import NO_LABELS, Label, Labels, Trace
+from taint.labels import NO_LABELS
 
-__all__ = ["NotKeptError", "companion_of", "decoded", "default_of", "encoded", "keeping_labels"]
+__all__ = ["NotKeptError", "companion_of", "default_of", "keeping_labels"]
 
 
 class NotKeptError(Exception):
     """A statement writes values whose labels cannot be written with them. The message says which, without a value."""
 
 
-def encoded(labels: Labels) -> str | None:
-    """Write labels as text, one a line, in a stable order; None where there are none."""
-    return "\n".join(sorted(map(_line, labels))) or None
-
-
-def _line(label: Label) -> str:
-    fields = {
-        "purposes": sorted(label.purposes),
-        "category": label.category,
-        "source": label.source,
-        "subject": label.subject,
-        "consent": label.consent,
-        "trace": None if label.trace is None else str(label.trace),
-        "derivation": None if label.derivation == "direct" else label.derivation,
-    }
-    return json.dumps({name: value for name, value in fields.items() if value is not None}, separators=(",", ":"))
-
-
-@lru_cache(maxsize=4096)
-def decoded(text: str) -> Labels:
-    """Read labels that `encoded` wrote; those of several values, joined by line ends, are joined.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    found: list[Label] = []
-    for line in filter(None, text.split("\n")):
-        try:
-            fields = json.loads(line)
-            trace = fields.pop("trace", None)
-            purposes = frozenset(map(str, fields.pop("purposes")))
-            found.append(Label(purposes, **fields, trace=None if trace is None else Trace.parse(trace)))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise ValueError("not the text of labels") from None
-    return Labels(found)
-
-
-def companion_of(expression: Any) -> Any:
+def companion_of(expression: Any) -> Any:  # noqa: C901  # One branch for each kind of expression.
     """Give what a value's companion is to be: a text, None, or an expression for SQL.
 
     Raises:
         NotKeptError: The labels of what the value is made of are not known to the statement.
     """
     if not isinstance(expression, elements.ClauseElement):
-        return encoded(labels_of(expression))
+        return sealed(labels_of(expression), expression)
+    if isinstance(expression, elements.BindParameter) and expression.callable is None and not expression.required:
+        return sealed(labels_of(expression.value), expression.value)
+    if isinstance(expression, elements.Null):
+        return None
+    if isinstance(expression, elements.ColumnClause) and (copied := list(_companions(expression))):
+        return copied[0]  # With the seal of a value that is copied too.
     labels = NO_LABELS
     companions: list[Any] = []
     for element in visitors.iterate(expression):
@@ -84,14 +52,9 @@ def companion_of(expression: Any) -> Any:
             original = element.table.c.get(element.key) if isinstance(element.table, Table) else None
             if original is not None:
                 labels |= declared_labels(original) or NO_LABELS
-    if not companions:
-        return encoded(labels)
-    literal = encoded(labels)
-    parts = [*dict.fromkeys(companions), *([] if literal is None else [sa.literal(literal)])]
-    if len(parts) == 1:
-        return parts[0]
-    whole: Any = sa.func.coalesce(parts[0], "")
-    for part in parts[1:]:
+    literal = f"{DERIVED}\n{encoded(labels)}"
+    whole: Any = sa.literal(literal, sa.Text)
+    for part in dict.fromkeys(companions):
         whole = whole + "\n" + sa.func.coalesce(part, "")
     return whole
 
@@ -138,7 +101,12 @@ def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, lis
     kept = [key for key in companions if rows and all(key in row for row in rows)]
     if kept:
         rows = [
-            {**row, **{companions[key]: encoded(labels_of(row[key])) for key in kept if companions[key] not in row}}
+            {
+                **row,
+                **{
+                    companions[key]: sealed(labels_of(row[key]), row[key]) for key in kept if companions[key] not in row
+                },
+            }
             for row in rows
         ]
     return statement, rows
@@ -151,7 +119,26 @@ def _checked_insert(statement: Insert, companions: dict[str, str]) -> Insert:
         for key, companion in companions.items():
             if key in written and companion not in written:
                 raise NotKeptError(f"INSERT from a query writes {key!r} and not {companion!r}")
-    return statement
+    for many in getattr(statement, "_multi_values", ()):
+        if any(_is_expression(value) for row in many for name, value in _pairs(row) if name in companions):
+            raise NotKeptError("INSERT of many rows has an expression for a value")
+    values = dict(_pairs(statement._values or {}))
+    made = {
+        companions[key]: companion_of(value)
+        for key, value in values.items()
+        if key in companions and companions[key] not in values and _is_expression(value)
+    }
+    return statement.values(made) if made else statement
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, elements.ClauseElement) and not isinstance(value, elements.BindParameter)
+
+
+def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield str(getattr(name, "key", name)), value
 
 
 def _kept_on_conflict(statement: Any, companions: dict[str, str]) -> Any:
@@ -181,6 +168,6 @@ def default_of(key: str) -> Callable[[Any], str | None]:
 
     def labels_beside(context: Any) -> str | None:
         value = context.get_current_parameters().get(key)
-        return encoded(labels_of(value))
+        return sealed(labels_of(value), value)
 
     return labels_beside

@@ -27,13 +27,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from taint.carriers.containers import close_kind, open_kind
+from taint.evidence.views import SQLITE_VIEWS, views_query
 from taint.flows.queries import NO_PLAN, Plan
 from taint.integrations.cursors import (
     DriverIntegration,
     bindable,
     bindable_each,
-    is_asked_by_sqlalchemy,
+    is_asked_by_library,
     labelled_row,
+    observe_parameters,
     plan_before,
 )
 from taint.propagation.patches import Patch
@@ -74,7 +76,7 @@ def _row_items(row: Any) -> Iterable[tuple[str, Any]]:
 def _connect(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     import sqlite3
 
-    if is_asked_by_sqlalchemy():
+    if is_asked_by_library():
         return wrapped(*args, **kwargs)
     if len(args) <= _FACTORY_POSITION:
         kwargs = {**kwargs, "factory": _connection_class(kwargs.get("factory") or sqlite3.Connection)}
@@ -88,8 +90,14 @@ def _connection_class(base: Any) -> Any:
         return base  # A function that makes connections of its own.
 
     class TaintConnection(base):  # type: ignore[misc]  # Any class that the program uses.
+        taint_trace: Any = None
+
         def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
             return super().cursor(_cursor_class(factory))
+
+        def set_trace_callback(self, trace_callback: Any) -> None:
+            self.taint_trace = trace_callback
+            super().set_trace_callback(trace_callback)
 
         def execute(self, *args: Any) -> Any:
             return self.cursor().execute(*args)
@@ -137,6 +145,8 @@ def _make_cursor_class(base: type) -> type:
 
         def execute(self, sql: str, *args: Any) -> Any:
             self.taint_ask(sql)
+            for parameters in args:
+                observe_parameters(parameters)
             return super().execute(sql, *map(bindable, args))
 
         def executemany(self, sql: str, *args: Any) -> Any:
@@ -144,8 +154,21 @@ def _make_cursor_class(base: type) -> type:
             return super().executemany(sql, *map(bindable_each, args))
 
         def taint_ask(self, sql: str) -> None:
-            self.taint_plan = plan_before(sql, "sqlite", store="sqlite3")
+            self.taint_plan = plan_before(sql, "sqlite", store="sqlite3", look_up=self.taint_views)
             self.row_factory = self.row_factory
+
+        def taint_views(self, names: frozenset[str]) -> list[tuple[str, str]]:
+            # By the native class, and without the program's trace: it is not the program that asks.
+            trace = getattr(self.connection, "taint_trace", None)
+            found = sqlite3.Cursor(self.connection)
+            native.__set__(found, None)
+            sqlite3.Connection.set_trace_callback(self.connection, None)
+            try:
+                sqlite3.Cursor.execute(found, views_query(SQLITE_VIEWS, names))
+                return [(str(row[0]), str(row[1])) for row in found.fetchall()]
+            finally:
+                found.close()
+                sqlite3.Connection.set_trace_callback(self.connection, trace)
 
     return TaintCursor
 
@@ -153,6 +176,7 @@ def _make_cursor_class(base: type) -> type:
 def _row_maker(factory: Any, plan: Plan) -> Any:
     if not plan.has_labels:
         return factory
+    said: set[str] = set()
     if factory is None:
-        return lambda _cursor, row: labelled_row(row, plan)
-    return lambda cursor, row: factory(cursor, labelled_row(row, plan))
+        return lambda _cursor, row: labelled_row(row, plan, said)
+    return lambda cursor, row: factory(cursor, labelled_row(row, plan, said))

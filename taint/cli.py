@@ -7,13 +7,14 @@ import io
 import runpy
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from taint.installation import install
+from taint.errors import TaintError
+from taint.launching import launch
 from taint.propagation.rewriting import script_code
-from taint.report import audit_commands, policy_commands
+from taint.report import audit_commands, policy_commands, report_commands
 
 Choices = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
 
@@ -43,7 +44,8 @@ def _run_program(options: argparse.Namespace) -> int:
         # As `python -m`: modules are looked for from where one stands.
         sys.path.insert(0, str(Path.cwd()))
         sys.argv = [program, *options.arguments]
-        install(packages=[*options.package, program.partition(".")[0]])
+        if _launched([*options.package, program.partition(".")[0]]) is None:
+            return 2
         runpy.run_module(program, run_name="__main__", alter_sys=True)
         return 0
     path = Path(program)
@@ -54,14 +56,26 @@ def _run_program(options: argparse.Namespace) -> int:
         return 2
     sys.argv = [program, *options.arguments]
     sys.path.insert(0, str(path.resolve().parent))
-    install(packages=options.package)
+    is_on = _launched(options.package)
+    if is_on is None:
+        return 2
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=program, __builtins__=__builtins__, __package__=None, __spec__=None)
     sys.modules["__main__"] = module
     with io.open_code(str(path.resolve())) as file:
-        code = script_code(file.read(), program)
+        text = file.read()
+    code = script_code(text, program) if is_on else compile(text, program, "exec", dont_inherit=True)
     exec(code, module.__dict__)  # noqa: S102  # This is what the command is for.
     return 0
+
+
+def _launched(packages: Iterable[str]) -> bool | None:
+    """Turn the library on; None where the environment or the policy is wrong, which is said."""
+    try:
+        return launch(packages)
+    except TaintError as error:
+        sys.stderr.write(f"{error}\n")
+        return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_run(choices)
     policy_commands.add_parser(choices)
     audit_commands.add_parser(choices)
+    report_commands.add_parser(choices)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

@@ -11,6 +11,7 @@ from taint.envelopes.keys import EnvelopeKeys, set_keys
 from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
 from taint.flows.auditing import audit_to
+from taint.flows.discovery import discover as set_discovery
 from taint.modes import Mode, set_mode
 from taint.policy import ConsentStore, Policy, current_policy, read_policy_again, set_consent_store, use_policy
 from taint.telemetry import observe_known_values, policy_reloaded
@@ -28,6 +29,7 @@ def configure(
     known_values: bool | KnownValues | None = None,
     audit: str | os.PathLike[str] | AuditFile | Literal[False] | None = None,
     envelope_keys: Mapping[str, bytes | str] | None = None,
+    discover: bool | None = None,
 ) -> None:
     """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
@@ -51,6 +53,9 @@ def configure(
         envelope_keys: Secrets by id, bytes or base64 text of at least 32 bytes, that labels are signed with when they
             cross to another process: the first one signs, all are accepted. Without it those of the environment
             variable `TAINT_ENVELOPE_KEYS`, `id:base64,id:base64`. See docs/envelopes.md.
+        discover: Whether comparisons of labelled values outside every zone are remembered for the request or task,
+            so that a sink for another purpose that is reached later in it gets a gap (evidence `comparison`): to
+            find where zones are missing. Off until this is called; a comparison then costs some microseconds.
 
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
@@ -61,6 +66,7 @@ def configure(
             "Pass policy='taint.toml' too, or set TAINT_ENVIRONMENT."
         )
         raise ConfigurationError(msg)
+    _check_switch("discover", discover)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
     keys = None if envelope_keys is None else EnvelopeKeys(envelope_keys)
     with ExitStack() as undo:
@@ -80,6 +86,14 @@ def configure(
         _use_known_values(known_values)
     if trail is not None:
         audit_to(trail or None)
+    if discover is not None:
+        set_discovery(is_on=discover)
+
+
+def _check_switch(name: str, given: object) -> None:
+    if given is not None and not isinstance(given, bool):
+        msg = f"{name} is neither on nor off: {type(given).__name__!r}. True and False are allowed. Pass {name}=True."
+        raise ConfigurationError(msg)
 
 
 def _use_known_values(known_values: bool | KnownValues) -> None:  # noqa: FBT001  # As `configure` has it.
@@ -100,6 +114,13 @@ def _trail(audit: object) -> AuditFile | Literal[False] | None:
         "Pass audit='audit.jsonl', or audit=False to end the trail."
     )
     raise ConfigurationError(msg)
+
+
+def _use_known_values(known: bool | KnownValues) -> None:  # noqa: FBT001  # As `configure` takes it.
+    if known is True:
+        known = current_known_values() or KnownValues()
+    set_known_values(known or None)
+    observe_known_values(_known_count if current_known_values() is not None else None)
 
 
 def _known_count() -> int:

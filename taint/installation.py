@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from taint import propagation
 from taint.integrations.base import Integration
 from taint.integrations.registry import install_integrations, uninstall_integrations
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.policy import current_policy
 
 __all__ = ["install", "uninstall"]
@@ -33,7 +33,7 @@ def install(*, packages: Iterable[str] = (), integrations: Iterable[str | Integr
             or not supported.
     """
     current_policy()  # Its mode may be `off`, and nobody may have named a purpose yet.
-    if current_mode() is not Mode.OFF:
+    if not is_off():
         propagation.install(packages=packages)
         install_integrations(integrations)
 

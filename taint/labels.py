@@ -109,9 +109,11 @@ class Labels(frozenset[Label]):
     Joining never copies what it need not: the result is one of the operands where that one holds all.
     """
 
-    __slots__ = ("attributes",)
+    __slots__ = ("attributes", "number_attributes")
     attributes: dict[str, Labels]
     """What all byte strings with these labels have as their `__dict__`; set with the first of them."""
+    number_attributes: dict[str, Labels]
+    """The same of all numbers."""
 
     def __reduce__(self) -> tuple[type[Labels], tuple[tuple[Label, ...]]]:
         """Pickle and copy the labels only."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 import os
 from enum import StrEnum
+from typing import NamedTuple
 
 from taint.errors import ConfigurationError
 
-__all__ = ["Mode", "current_mode", "set_mode", "set_policy_mode"]
+__all__ = ["Mode", "ModeState", "current_mode", "is_off", "mode_state", "restore_mode", "set_mode", "set_policy_mode"]
 
 
 class Mode(StrEnum):
@@ -57,6 +58,14 @@ def current_mode() -> Mode:
     return _current
 
 
+_OFF = Mode.OFF  # Python 3.11 takes longer to find a member of an enumeration than to call a function.
+
+
+def is_off() -> bool:
+    """Tell whether nothing is labelled or checked in the whole process: asked by every label and sink."""
+    return _current is _OFF
+
+
 def set_mode(mode: Mode, *, is_explicit: bool = False) -> Mode:
     """Set the mode for the whole process and give the one before.
 
@@ -79,3 +88,22 @@ def set_policy_mode(mode: Mode | None) -> None:
         elif _is_of_policy:
             _current = Mode.BLOCK
     _is_of_policy = mode is not None
+
+
+class ModeState(NamedTuple):
+    """The mode and who set it, to be put back."""
+
+    mode: Mode
+    is_explicit: bool
+    is_of_policy: bool
+
+
+def mode_state() -> ModeState:
+    """Give the mode and who set it."""
+    return ModeState(_current, _is_explicit, _is_of_policy)
+
+
+def restore_mode(state: ModeState) -> None:
+    """Put back what `mode_state` gave."""
+    global _current, _is_explicit, _is_of_policy  # As above.
+    _current, _is_explicit, _is_of_policy = state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -69,7 +70,7 @@ def running_postgres() -> Iterator[str]:
                 _wait(server, port)
                 yield f"127.0.0.1:{port}"
             finally:
-                server.terminate()
+                server.send_signal(signal.SIGINT)  # Fast: a connection that a failed test left open is not waited for.
                 server.wait(timeout=60)
 
 

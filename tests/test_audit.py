@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +60,9 @@ def _change_last(lines: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize(
     ("tamper", "problem"),
     [
-        pytest.param(lambda lines: [*lines[:4], *lines[5:]], "audit.jsonl:5: 1 lines before it", id="removed"),
+        pytest.param(
+            lambda lines: [*lines[:4], *lines[5:]], "audit.jsonl:5: 1 line before it is missing", id="removed"
+        ),
         pytest.param(lambda lines: lines[3:], "audit.jsonl:1: 3 lines before it are missing", id="first removed"),
         pytest.param(lambda lines: lines[:-1], "audit.jsonl.head: the end of the file is", id="last removed"),
         pytest.param(lambda lines: lines[:4], "audit.jsonl.head: .* the last line was number 10", id="end removed"),
@@ -67,10 +70,10 @@ def _change_last(lines: list[bytes]) -> list[bytes]:
         pytest.param(_change, "audit.jsonl:5: the line was changed", id="changed"),
         pytest.param(_change_last, "audit.jsonl:10: the line was changed", id="last changed"),
         pytest.param(
-            lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "audit.jsonl:3: 1 lines before", id="reordered"
+            lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "audit.jsonl:3: 1 line before", id="reordered"
         ),
         pytest.param(lambda lines: [*lines[:5], lines[4], *lines[5:]], "audit.jsonl:6: it does not", id="repeated"),
-        pytest.param(lambda lines: [*lines[:4], b"{}\n", *lines[5:]], "audit.jsonl:6: 1 lines before", id="replaced"),
+        pytest.param(lambda lines: [*lines[:4], b"{}\n", *lines[5:]], "audit.jsonl:6: 1 line before", id="replaced"),
         pytest.param(
             lambda lines: [*lines[:9], b"garbage\n"], "audit.jsonl.head: the end of the file is", id="last replaced"
         ),
@@ -126,6 +129,38 @@ def test_torn_line_is_ended_and_counted(trail: Path, rest: bytes) -> None:
     found = verify(trail)
     assert (found.lines, found.torn, found.problems) == (11, 1, [])
     assert trail.read_bytes().splitlines()[10] == rest
+
+
+def test_what_is_removed_is_missed_when_others_follow(tmp_path: Path) -> None:
+    """A writer that comes after goes on from the note of the end: lines taken from the end, or all, are missed."""
+    path = tmp_path / "audit.jsonl"
+    for number in range(4):
+        AuditFile(path).write({"number": number})
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:2]))
+    AuditFile(path).write({"number": 4})
+    assert verify(path).problems == ["audit.jsonl:3: 2 lines before it are missing"]
+    path.unlink()
+    AuditFile(path).write({"number": 5})
+    assert verify(path).problems == ["audit.jsonl:1: 5 lines before it are missing"]
+
+
+def test_folder_that_is_made_anew(tmp_path: Path) -> None:
+    """Where the folder was put back, a writer that runs locks and notes the end there, as all others do."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "audit.jsonl"
+    first = AuditFile(path)
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError):
+        first.write({"number": 0})
+    folder.mkdir()
+    second = AuditFile(path)
+    for number in range(3):
+        first.write({"number": number})
+        second.write({"number": number})
+    assert os.fstat(first._head).st_ino == os.fstat(second._head).st_ino == Path(f"{path}.head").stat().st_ino
+    assert str(verify(path)) == "6 lines in their place, 0 torn, 0 problems"
 
 
 def test_threads_lose_nothing(tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ def shipped_files(folder: Path) -> set[str]:
 
 
 def wheel_files() -> set[str]:
-    """List what a wheel must hold: taint/ and integrations/, under the names they install as."""
+    """List what a wheel must hold: taint/, integrations/ and the pytest plugin, under the names they install as."""
     own = {f"taint/{name}" for name in shipped_files(CHECKOUT / "taint")}
+    own.add("pytest_taint.py")
     return own | {f"taint/integrations/{name}" for name in shipped_files(CHECKOUT / "integrations")}
 
 
@@ -118,7 +119,7 @@ def test_every_package_is_listed() -> None:
 
 def test_every_module_is_in_a_package() -> None:
     """No folder with modules lacks an ``__init__.py``, which would leave its modules out of the wheel."""
-    modules = {name for name in wheel_files() if name.endswith(".py")}
+    modules = {name for name in wheel_files() if name.endswith(".py") and "/" in name}
     assert {f"{name.rpartition('/')[0]}/__init__.py" for name in modules} <= modules
 
 
@@ -140,16 +141,16 @@ def test_sdist_holds_every_file(sdist: Path) -> None:
     """The sdist holds taint/, integrations/, the tests, the examples and the documents, and no file twice."""
     with tarfile.open(sdist) as archive:
         held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    folders = ("taint", "integrations", "tests", "examples", "docs")
+    folders = ("taint", "integrations", "tests", "examples", "docs", "dashboards")
     expected = {f"{folder}/{name}" for folder in folders for name in shipped_files(CHECKOUT / folder)}
-    single = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"}
+    single = {"pytest_taint.py", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"}
     assert (expected | single) - held == set()
     assert {name for name in held if name.startswith("taint/integrations/")} == set()
 
 
 @pytest.mark.slow
 def test_wheel_holds_every_file(wheel: Path) -> None:
-    """The wheel holds every file of taint/ and integrations/, py.typed too, and nothing else but its own metadata."""
+    """The wheel holds every file of taint/ and integrations/, py.typed, the plugin, and its own metadata alone."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert "taint/py.typed" in held
@@ -161,7 +162,7 @@ def test_wheel_metadata(wheel: Path) -> None:
     """The wheel says the version, the licence and Python that the project says, and requires the two core packages."""
     metadata = wheel_metadata(wheel)
     assert metadata["Version"] == __version__
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
     required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert [line.split("<")[0].split(">")[0].split("!")[0] for line in required] == ["opentelemetry-api", "wrapt"]

@@ -162,7 +162,7 @@ def test_replay_says_what_changes(tmp_path: Path, capsys: pytest.CaptureFixture[
     deny = '[[rules]]\nname = "no"\neffect = "deny"\nsinks = ["sms.*"]\n'
     assert main(["replay", audit, "--json", *_policy(tmp_path, deny)]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert (found["flows"], found["changed"], found["unreadable"], found["is_torn"]) == (6, 3, [], False)
+    assert (found["flows"], found["changed"], found["unreadable"], found["torn"]) == (6, 3, [], [])
     (change,) = found["changes"]
     assert (change["before"], change["after"], change["rule"], change["count"]) == ("allowed", "violation", "no", 3)
     assert {(row["rule"], row["outcome"]): row["count"] for row in found["by_rule"]} == {
@@ -185,17 +185,18 @@ def test_replay_of_suppressions_and_unlabelled(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_replay_of_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A torn last line is passed over and said; other lines that are no records are counted, and end with 2."""
+    """Torn lines are passed over and said, wherever they are; lines that are no records are counted, and end with 2."""
     good = flow_record(_flows()[0])
     other = {"kind": "declassification"}
     torn = json.dumps(good)[:40]
-    assert main(["replay", _audit(tmp_path, [good, other], torn), *_policy(tmp_path, "")]) == 0
+    after = f"{torn}\n{json.dumps(good)}\n{torn}"
+    assert main(["replay", _audit(tmp_path, [good, other], after), *_policy(tmp_path, "")]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 flows, 0 would change")
-    assert "the last line is cut off" in said
-    assert "1 records of other kinds" in said
+    assert said.startswith("2 flows, 0 would change")
+    assert "2 lines are cut off and were passed over: 3, 5" in said
+    assert "1 record of another kind was passed over" in said
     damaged = [good, 7, {"no": "kind"}, {**good, "labels": 7}, {**good, "outcome": "fine"}]
-    assert main(["replay", _audit(tmp_path, damaged, "\n{\n"), *_policy(tmp_path, "")]) == 2
+    assert main(["replay", _audit(tmp_path, damaged, "\nnothing\n"), *_policy(tmp_path, "")]) == 2
     assert "5 lines are no records and were passed over: 2, 3, 4, 5, 7" in capsys.readouterr().out
 
 

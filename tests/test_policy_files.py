@@ -53,6 +53,11 @@ mode = "block"
 unlabelled = "block"
 jurisdiction = "us"
 
+[collected."POST /enrol"]
+phone = { purpose = ["security.mfa", "marketing"], category = "user.contact.phone_number" }
+"header:x-*" = { purpose = "service.operations" }
+[collected."*"]
+email = { purpose = "security.mfa" }
 [sinks."ads.api"]
 purpose = "advertising"
 [sinks."ads.api".at]
@@ -189,7 +194,7 @@ def _in_process(folder: Path, code: str, **variables: str) -> str:
 
 
 PATCHED = "import hashlib, taint; before = hashlib.sha256; {call}; print(hashlib.sha256 is before)"
-AUTOMATIC = "from taint.telemetry.instrumentor import TaintInstrumentor; TaintInstrumentor().instrument()"
+AUTOMATIC = "from taint.instrumentor import TaintInstrumentor; TaintInstrumentor().instrument()"
 
 
 @pytest.mark.parametrize("call", ["taint.install()", AUTOMATIC], ids=["install", "instrumentor"])
@@ -243,6 +248,12 @@ MISTAKES = [
         r"rules\[0\].to: unknown purpose: .*'advertising.audiences'",
     ),
     ("category", RULE + 'categories = ["user.contakt"]', 4, r"unknown category: 'user.contakt'.*'user.contact'"),
+    ("collected purpose", '[collected."*"]\nphone = { purpose = "security.mfaa" }', 2, r"Did you mean 'security.mfa'"),
+    ("collected kind", '[collected."*"]\nphone = { purpose = 1 }', 2, "a text or an array is expected, not 1"),
+    ("collected nothing", '[collected."*"]\nphone = {}', 2, "the key 'purpose' is missing"),
+    ("collected category", '[collected."*"]\nx = { purpose = "security", category = "user.nam" }', 2, "'user.name'"),
+    ("collected place", '[collected."*"]\n"headers:x" = { purpose = "security" }', 2, "Did you mean 'header:x'"),
+    ("collected route", '[collected."POST enrol"]\nx = { purpose = "security" }', 2, "not a route: 'POST enrol'"),
     ("inside unless", RULE + 'unless = { sink = ["x"] }', 4, r"rules\[0\].unless.sink: unknown key 'sink'.*'sinks'"),
     ("empty unless", RULE + "unless = {}", 4, r"rules\[0\].unless: an 'unless' without conditions always holds"),
     ("consent false", RULE + "consent = false", 4, r"rules\[0\].consent: true is expected, or nothing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import copy
 import csv
 import html
@@ -12,6 +13,7 @@ import json
 import pickle
 import re
 import shlex
+import string
 import sys
 import urllib.parse
 import uuid
@@ -27,6 +29,7 @@ from taint.carriers.containers import path_text
 from taint.carriers.values import carriers_in
 from taint.propagation import GROUPS
 from taint.propagation.patches import _applied
+from taint.testing import record
 
 PHONE: Any = taint.label("0100", purpose="security.mfa", source="test")
 MIXED: Any = "a " + PHONE + " b"
@@ -146,6 +149,59 @@ def test_a_cache_gives_no_labels_to_an_equal_plain_text() -> None:
     assert marked(urllib.parse.urlsplit(labelled).path) == "/«0100»"
     assert marked(re.compile(PHONE).pattern) == "«0100»"
     assert marked(re.compile("0100").pattern) == "0100"
+
+
+def test_a_compiled_pattern_is_the_native_one() -> None:
+    """Class, copies, pickles and matches of a pattern are native; so is one found in the standard library."""
+    pattern = re.compile("0+")
+    assert type(pattern) is re.Pattern
+    assert type(re.search(pattern, "0100")) is re.Match
+    assert type(string.Template.pattern) is re.Pattern
+    assert copy.deepcopy(pattern) is pattern
+    assert pickle.loads(pickle.dumps(pattern)) == pattern  # noqa: S301  # Written just here.
+    found: Any = re.search(pattern, PHONE)
+    assert found.re is pattern
+
+
+def test_a_pattern_of_a_labelled_text_tells_a_zone_what_it_looks_for() -> None:
+    """Looking for somebody by a pattern is a comparison, also in code that is not rewritten."""
+    pattern = re.compile(re.escape(PHONE))
+    assert isinstance(pattern, re.Pattern)
+    with record(mode="report") as seen, taint.zone("advertising.audiences"):
+        assert pattern.search("tel: 0100")
+    assert [violation.evidence for violation in seen.violations] == ["comparison"]
+    with record(mode="report") as seen, taint.zone("advertising.audiences"):
+        assert re.compile("0100").search("tel: 0100")
+    assert not seen.violations
+
+
+def test_a_parser_of_configuration_reads_by_its_own_patterns() -> None:
+    """Delimiters of its own, and a parser that was made before `install()`; its patterns are its own again after."""
+    taint.uninstall()
+    parser = configparser.ConfigParser(delimiters=("->",))
+    taint.install()
+    before = dict(vars(parser))
+    parser.read_string("[a]\nb -> " + MIXED)
+    assert marked(parser["a"]["b"]) == "a «0100» b"
+    assert vars(parser).keys() == before.keys()
+    assert vars(parser)["_optcre"] is before["_optcre"]
+
+
+def test_a_template_is_filled_by_its_own_pattern() -> None:
+    """A subclass with its own pattern, and values that only turn out to be labelled when they are asked for."""
+
+    class Percent(string.Template):
+        delimiter = "%"
+
+    class Late(dict[str, str]):
+        def __missing__(self, _key: str) -> Any:
+            return PHONE
+
+    assert marked(Percent("tel %name").substitute(name=PHONE)) == "tel «0100»"
+    assert marked(string.Template("$a").safe_substitute(Late())) == "«0100»"
+    assert marked(string.Template("tel $name").substitute(name="0100")) == "tel 0100"
+    with pytest.raises(TypeError):
+        string.Template.substitute()  # type: ignore[call-arg]  # That is what is tried.
 
 
 class UserError(Exception):

@@ -51,8 +51,8 @@ class Suite:
         self._pytester = pytester
         self.path = pytester.path
         pytester.makepyfile(app=APPLICATION)
-        is_installed = any(one.value == "taint.testing.plugin" for one in metadata.entry_points(group="pytest11"))
-        self._arguments = [] if is_installed else ["-p", "taint.testing.plugin"]
+        is_installed = any(one.value == "pytest_taint" for one in metadata.entry_points(group="pytest11"))
+        self._arguments = [] if is_installed else ["-p", "pytest_taint"]
 
     def write(self, text: str, name: str = "test_it") -> None:
         """Write a test module that has everything of the application."""
@@ -65,6 +65,9 @@ class Suite:
     def run(self, *arguments: str, taint: bool = True) -> pytest.RunResult:
         """Run pytest in a process of its own."""
         flags = ["--taint"] if taint else []
+        # What is not tried does not load: a third of the time of a run is that of other plugins.
+        left_out = [name for name in ("hypothesispytest", "faker") if name not in " ".join(arguments)]
+        flags += [flag for name in left_out for flag in ("-p", f"no:{name}")]
         return self._pytester.runpytest_subprocess(*self._arguments, *flags, *arguments, timeout=60)
 
 
@@ -102,6 +105,20 @@ def test_without_the_flag_nothing_happens(suite: Suite) -> None:
     result = suite.run(taint=False)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*violation*")
+
+
+def test_without_the_flag_nothing_is_imported(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite that knows nothing of the library runs without it, though its plugin is there."""
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        "import sys\n"
+        "def test_it(pytestconfig):\n"
+        "    assert pytestconfig.getini('taint') is False\n"
+        "    loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "    assert loaded.isdisjoint({'taint', 'opentelemetry', 'wrapt'})\n"
+    )
+    pytester.runpytest_subprocess("-p", "pytest_taint", timeout=60).assert_outcomes(passed=1)
 
 
 def test_report_mode_fails_as_well(suite: Suite) -> None:
@@ -203,7 +220,10 @@ def test_ini_options_have_the_same_names(suite: Suite) -> None:
     ("arguments", "message"),
     [
         (["--taint-mode=blok"], "*--taint-mode is not a mode: 'blok'*Did you mean 'block'?*"),
+        (["--taint-policy=none.toml"], "*none.toml*"),
         (["--taint-baseline=test_it.py", "--taint-report=pdf"], "*not a baseline*test_it.py*"),
+        (["--taint-cov-fail-under=nan"], "*not a percentage: 'nan'*"),
+        (["--taint-baseline-update"], "*no file to write*--taint-baseline=FILE*"),
     ],
 )
 def test_bad_options_are_refused(suite: Suite, arguments: list[str], message: str) -> None:
@@ -212,6 +232,42 @@ def test_bad_options_are_refused(suite: Suite, arguments: list[str], message: st
     result = suite.run(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize("flag", ["--taint-mode=report", "--taint-cov", "--taint-report=json", "--taint-redact"])
+def test_flags_alone_are_refused(suite: Suite, flag: str) -> None:
+    """A flag that would do nothing without --taint says so, so that nobody believes to be watched."""
+    suite.write("def test_it(): swallow()\n")
+    result = suite.run(flag, taint=False)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{flag.partition('=')[0]} does nothing by itself. Add --taint*"])
+
+
+POLICY = """
+[[rules]]
+name = "ads"
+effect = "allow"
+from = ["security"]
+to = ["advertising"]
+"""
+TABLE = "{'rules': [{'name': 'sales', 'effect': 'allow', 'from': ['security'], 'to': ['sales']}]}"
+
+
+def test_policies(suite: Suite) -> None:
+    """A test's own policy, as file or table, decides in that test; that of the run in all others."""
+    (suite.path / "ads.toml").write_text(POLICY)
+    suite.write(
+        "@pytest.mark.taint(policy='ads.toml')\ndef test_file(): upload(enrol())\n"
+        f"@pytest.mark.taint(policy={TABLE})\ndef test_table(): export(enrol())\n"
+        "def test_ads(): upload(enrol())\n"
+        "def test_sales(): export(enrol())\n"
+        f"@pytest.mark.taint(policy={TABLE})\ndef test_other(): upload(enrol())\n"
+    )
+    for arguments, failed in ((["--taint-policy=ads.toml"], {"sales", "other"}), ([], {"ads", "sales", "other"})):
+        result = suite.run("-q", *arguments)
+        assert set(re.findall(r"FAILED test_it.py::test_(\w+)", result.stdout.str())) == failed
+    suite.ini("taint_policy = ads.toml\n")
+    suite.run().assert_outcomes(failed=2, passed=3)
 
 
 @pytest.mark.parametrize("report", ["pdf", "", "JSON:leaks.json"])
@@ -224,9 +280,14 @@ def test_bad_reports_are_refused(report: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ("alow=[]", "*@pytest.mark.taint has 'alow'. It takes allow=*"),
-        ("allow='ads'", "*a text for a list*"),
-        ("mode='blok'", "*mode of @pytest.mark.taint is not a mode: 'blok'*"),
+        ("alow=[]", "*test_it.py::test_it: @pytest.mark.taint has an argument 'alow'. It takes allow=*"),
+        ("'ads.*'", "*has an argument without a name*"),
+        ("allow='ads'", "*an allow= that is no list of texts*"),
+        ("allow=[1]", "*an allow= that is no list of texts*"),
+        ("mode='blok'", "*test_it.py::test_it: @pytest.mark.taint: mode is not a mode: 'blok'*"),
+        ("policy='none.toml'", "*test_it.py::test_it: @pytest.mark.taint: *none.toml*"),
+        ("policy={'ruls': []}", "*test_it.py::test_it: @pytest.mark.taint: *'ruls'*"),
+        ("policy=7", "*neither a file nor a table: 'int'*"),
     ],
 )
 def test_bad_markers_are_refused(suite: Suite, marker: str, message: str) -> None:
@@ -255,6 +316,117 @@ def test_isolation_in_any_order(suite: Suite) -> None:
         assert failed == {f"test_{number}_leak" for number in range(6)}
 
 
+SETTINGS = """
+from taint.evidence import current_known_values, set_known_values
+from taint.flows.auditing import current_audit_file
+from taint.modes import mode_state
+from taint.policy import current_consent_store, policy_state
+
+def settings():
+    return mode_state(), policy_state(), current_consent_store(), current_known_values(), current_audit_file()
+
+BEGUN = settings()
+"""
+WIDE = """
+from taint.modes import mode_state
+from taint.policy import current_decider
+
+@pytest.fixture(scope="module", params=["report", "redact"])
+def wide(request):
+    taint.configure(mode=request.param, policy={"sinks": {"ads.*": {"mode": request.param}}})
+    return request.param
+
+def test_it(wide): assert mode_state().mode == current_decider().sink_settings("ads.upload").mode == wide
+@pytest.mark.taint(mode="off")
+def test_its_own(wide): assert mode_state().mode == "off"
+def test_sets(wide): taint.configure(mode="off")
+"""
+
+
+def test_settings_of_a_test_end_with_it(suite: Suite) -> None:
+    """What a test configures does not hold in the next one; what a module's fixture does holds while it is there."""
+    suite.write(
+        SETTINGS
+        + "".join(
+            f"def test_{n}_sets(tmp_path):\n"
+            "    taint.configure(mode='redact', policy={'sinks': {'a.b': {'mode': 'report'}}}, known_values=True,\n"
+            "                    consent=taint.InMemoryConsentStore(), audit=tmp_path / 'audit.jsonl')\n"
+            f"def test_{n}_has_nothing(): assert settings() == BEGUN\n"
+            for n in range(3)
+        )
+    )
+    suite.write(WIDE, "test_wide")
+    shuffle = "import random\n@__import__('pytest').hookimpl(trylast=True)\n"
+    shuffle += "def pytest_collection_modifyitems(items): random.Random({seed}).shuffle(items)\n"
+    for seed in (3, 4):
+        (suite.path / "conftest.py").write_text(shuffle.format(seed=seed))
+        suite.run("-q", "-p", "no:randomly").assert_outcomes(passed=12)
+
+
+def test_known_values_of_one_test_are_not_known_in_the_next(suite: Suite) -> None:
+    """Text that equals what another test collected is nobody's here; what this test collected is found."""
+    suite.write(
+        "taint.configure(known_values=True)\n"
+        "def test_collects(): enrol()\n"
+        "def test_same_text(): upload('+14155550100')\n"
+        "def test_copy():\n    enrol()\n    swallow(value=lambda: '+14155550100')\n"
+    )
+    result = suite.run()
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*evidence  content"])
+
+
+LABELLED_REPORTS = """
+import warnings
+PHONE = taint.label("+14155550100", purpose="security.mfa", source="shop.enrol")
+
+def test_assertion(): assert {"phone": enrol()} == {"phone": "another"}
+def test_error(): raise LookupError(PHONE)
+def test_note(record_property): record_property(PHONE, {"phone": [PHONE]}); assert enrol() == "another"
+def test_output(): print(PHONE); assert not enrol()
+@pytest.mark.parametrize("phone", [PHONE, PHONE + "1"])
+def test_parameter(phone): swallow(value=lambda: phone)
+def test_warning(): warnings.warn(PHONE)
+def test_skip(): pytest.skip(PHONE)
+def test_name(request): request.node.add_report_section("call", PHONE, PHONE); assert not PHONE
+def test_keyword(request): request.node.extra_keyword_matches.add(PHONE); request.keywords[PHONE] = True; swallow()
+"""
+
+
+@pytest.mark.parametrize("taint", [True, False])
+def test_reports_with_labelled_text_can_be_sent(suite: Suite, taint: bool) -> None:
+    """Workers of pytest-xdist send reports of labelled text, whatever part of them it is; with and without --taint."""
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    suite.write(LABELLED_REPORTS)
+    result = suite.run("-n1", "-rA", "-W", "ignore::DeprecationWarning", taint=taint)
+    leaks = 3 * taint  # Two parameters and a keyword.
+    result.assert_outcomes(failed=5 + leaks, passed=4 - leaks, skipped=1, warnings=1)
+    result.stdout.fnmatch_lines(["*test_parameter[[]labelled_phone0[]]*", "*test_parameter[[]labelled_phone1[]]*"])
+
+
+def test_collection_errors_with_labelled_text_can_be_sent(suite: Suite) -> None:
+    """A module that fails on a labelled value while it is imported is an error, and not the end of the run."""
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    suite.write("raise LookupError(enrol())\n")
+    suite.run("-n1").assert_outcomes(errors=1)
+
+
+def test_hidden_values(suite: Suite) -> None:
+    """With --taint-redact no part of a report shows a labelled value; without, an assertion of the user's does."""
+    suite.write(LABELLED_REPORTS.replace("def test_skip(): pytest.skip(PHONE)", ""))
+    arguments = ("-W", "ignore", "--tb=long", "--showlocals")
+    shown = suite.run(*arguments)
+    shown.stdout.fnmatch_lines(["E*LookupError: +14155550100"])
+    hidden = suite.run(*arguments, "--taint-redact")
+    hidden.assert_outcomes(failed=8, passed=1)
+    hidden.stdout.fnmatch_lines(
+        ["E*AssertionError: assert {'phone': '[[]redacted[]]'}*", "E*LookupError: [[]redacted[]]"]
+    )
+    source = LABELLED_REPORTS.splitlines()[2]
+    said = hidden.stdout.str().replace(source, "").replace('return "+14155550100"', "")
+    assert "4155550100" not in said
+
+
 def test_xdist_gathers_everything(suite: Suite) -> None:
     """Two workers fail the same tests; the controller has all findings, the coverage and the report."""
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
@@ -278,6 +450,20 @@ def test_baseline(suite: Suite) -> None:
     suite.write("def test_old(): swallow(value=newsletter)\n")
     result = suite.run(baseline)
     result.stdout.fnmatch_lines(["  known, not seen in this run: shop.enrol -> ads.upload*"])
+    result = suite.run(baseline, "-k", "nothing_here")
+    result.stdout.no_fnmatch_line("*not seen in this run*")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_baseline_of_a_part_of_the_suite(suite: Suite, workers: list[str]) -> None:
+    """Updating from some of the tests keeps what the others had, and drops what these had and have no more."""
+    suite.write("def test_one(): swallow()\ndef test_two(): swallow(export)\ndef test_three(): upload(enrol())\n")
+    update = ("--taint-mode=report", "--taint-baseline=known/leaks.json", "--taint-baseline-update", *workers)
+    suite.run(*update).assert_outcomes(passed=3)
+    suite.write("def test_one(): swallow(value=newsletter)\ndef test_two(): pass\ndef test_three(): pass\n")
+    suite.run(*update, "-k", "one or two").assert_outcomes(passed=2)
+    data = json.loads((suite.path / "known" / "leaks.json").read_text())
+    assert [one["tests"] for one in data["known"]] == [["test_it.py::test_three"]]
 
 
 @pytest.mark.parametrize(("percent", "code"), [("75", 0), ("76", 1)])

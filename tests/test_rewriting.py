@@ -1,6 +1,7 @@
 """What rewritten code does: the value, the errors and the calls of plain Python, and the labels on top."""
 
 import ast
+import pickle
 import re
 import sys
 import traceback
@@ -216,6 +217,8 @@ EXACT = [
     ('digits.sub(p, "tel 1")', [(4, 16)]),
     ('digits.subn("x", p)[0]', [(0, 1)]),
     ("digits.split(p)[0]", [(0, 1)]),
+    ("digits.scanner(p).search().group()", [(0, 11)]),
+    ("digits.scanner(p, 1).match().group(0)", [(0, 11)]),
 ]
 
 
@@ -246,6 +249,19 @@ def test_labels_stand_where_the_labelled_text_is(expression: str, expected: list
     assert spans(result) == expected
     clean = value_of(expression, rewritten=True, **names(PHONE))
     assert (clean, type(clean)) == (plain, type(plain))
+
+
+def test_a_pattern_s_method_that_is_given_a_name_is_followed() -> None:
+    """`find = PATTERN.search` finds labels, is pickled as the native method, and gives plain text a native match."""
+    names: dict[str, Any] = {"digits": re.compile("[0-9]+"), "text": "a,b"}
+    code = compile_rewritten(b"find = digits.search\nsplit = text.split\npattern = digits.pattern", "kept")
+    exec(code, names)  # noqa: S102  # A module of this test.
+    assert spans(names["find"](labelled())[0]) == [(0, 11)]
+    assert type(names["find"]("15")) is re.Match
+    assert pickle.loads(pickle.dumps(names["find"]))("15")[0] == "15"  # noqa: S301  # Written just here.
+    assert names["find"].__self__ is names["digits"]
+    assert names["split"](",") == ["a", "b"]
+    assert names["pattern"] == "[0-9]+"
 
 
 @pytest.mark.parametrize(

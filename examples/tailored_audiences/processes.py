@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from examples.tailored_audiences.telemetry import OTLP_ENDPOINT
+
 _ROOT = Path(__file__).resolve().parents[2]
 _STOP_SECONDS = 10.0
 
@@ -84,6 +86,11 @@ def _command(module: str) -> list[str]:
 
 def _environment(mode: str) -> Mapping[str, str]:
     # The example sets up tracing and the library itself: settings of the user's own shell would change what it shows.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TAINT_"))}
+    # Where spans go besides is the user's.
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name == OTLP_ENDPOINT or not name.startswith(("OTEL_", "TAINT_"))
+    }
     # 0: each person's refusal is a span of its own here, where a service would want repeats told as one.
     return inherited | {"TAINT_MODE": mode, "TAINT_REPEAT_SECONDS": "0"}

@@ -1,7 +1,11 @@
-"""Traces of this example's processes: each writes its spans to a file of its own, one JSON object a line."""
+"""Traces of this example's processes: each writes its spans to a file of its own, one JSON object a line.
+
+Where `OTEL_EXPORTER_OTLP_ENDPOINT` is set, they also go to the collector or trace viewer that listens there.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,9 +14,11 @@ from pathlib import Path
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from examples.tailored_audiences.errors import BadInputError
+
+OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class JsonLinesExporter(SpanExporter):
@@ -34,6 +40,17 @@ class JsonLinesExporter(SpanExporter):
         self._file.close()
 
 
+def _otlp_exporter() -> SpanExporter:
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  # Optional.
+    except ImportError as error:
+        raise BadInputError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the exporter is not installed. Install "
+            "opentelemetry-exporter-otlp-proto-http, or unset it."
+        ) from error
+    return OTLPSpanExporter()
+
+
 @contextmanager
 def tracing(service_name: str, spans: Path) -> Iterator[TracerProvider]:
     """Make OpenTelemetry write this process's spans to a file.
@@ -46,7 +63,7 @@ def tracing(service_name: str, spans: Path) -> Iterator[TracerProvider]:
         The tracer provider, which is also the process's default.
 
     Raises:
-        BadInputError: If the file cannot be written.
+        BadInputError: If the file cannot be written, or spans are to be sent and the exporter is missing.
     """
     try:
         exporter = JsonLinesExporter(spans)
@@ -57,6 +74,8 @@ def tracing(service_name: str, spans: Path) -> Iterator[TracerProvider]:
         ) from error
     provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    if os.environ.get(OTLP_ENDPOINT):
+        provider.add_span_processor(BatchSpanProcessor(_otlp_exporter()))
     trace.set_tracer_provider(provider)
     try:
         yield provider

@@ -38,7 +38,7 @@ def _operands(args: tuple[Any, ...]) -> Iterator[Any]:
 
 def _compared(_kind: Kind, method: Method) -> Method:
     name = _OPERATORS.get(method.__name__, method.__name__)
-    observer = observation.observer.get
+    observer = observation.reader()
 
     def override(self: Any, *args: Any) -> Any:
         if observer() is not None and args and isinstance(args[0], _COMPARABLE):
@@ -51,7 +51,7 @@ def _compared(_kind: Kind, method: Method) -> Method:
 def _equality(_kind: Kind, method: Method) -> Method:
     """`==` and `!=`, as `_compared` and quicker."""
     name = _OPERATORS[method.__name__]
-    observer = observation.observer.get
+    observer = observation.reader()
 
     def override(self: Any, other: Any) -> Any:
         # `== ""` asks only whether there is a value, and a text never equals what is not one.
@@ -63,7 +63,7 @@ def _equality(_kind: Kind, method: Method) -> Method:
 
 
 def _hash(_kind: Kind, method: Method) -> Method:
-    observer = observation.observer.get
+    observer = observation.reader()
 
     def override(self: Any) -> Any:
         if observer() is not None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from taint.carriers.identifiers import IDENTIFIERS, number_in
 
-__all__ = ["Step", "children", "close_kind", "is_atomic", "map_leaves", "open_kind", "path_text", "walk"]
+__all__ = ["Step", "children", "close_kind", "is_atomic", "is_name", "map_leaves", "open_kind", "path_text", "walk"]
 
 Step = tuple[Any, str]
 """A way into a container: the steps before it (or None) and the last one, as it is shown."""
@@ -62,12 +62,12 @@ def is_atomic(value: object) -> bool:
 
 def _key_step(key: object) -> str:
     """Show a key only where it is a plain name: any other key may itself be personal data, or a digest of it."""
-    if type(key) is str and _is_name(key):
+    if type(key) is str and is_name(key):
         return f".{key}"
     return "[*]"
 
 
-def _is_name(key: str) -> bool:
+def is_name(key: str) -> bool:
     """Tell whether a key names a field; a digest may be an identifier by chance."""
     return key.isidentifier() and len(key) <= _LONGEST_NAME and not _DIGEST.fullmatch(key)
 
@@ -168,7 +168,7 @@ def walk(
             inside = [(f".{name}", item) for name, item in _own_attributes(here).items()]
         stack.extend(((way, step), item, is_object_open) for step, item in reversed(list(inside)))
         if text_keys and isinstance(here, dict):
-            stack.extend(((way, ".keys()"), key, False) for key in here if type(key) is str and not _is_name(key))
+            stack.extend(((way, ".keys()"), key, False) for key in here if type(key) is str and not is_name(key))
 
 
 def path_text(way: Step) -> str:

@@ -14,13 +14,14 @@ from taint.carriers import observation
 from taint.carriers.text import carry_text
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["TaintedInt"]
+__all__ = ["TaintedInt", "attributes_of", "numbers"]
 
 
 class TaintedInt(int):
     """An `int` with labels; equality, order, hash and truth are those of the number.
 
-    A subclass of `int` cannot have slots, so that each one has a `__dict__`.
+    A subclass of `int` cannot have slots, only a `__dict__`; all numbers with the same labels share one, so that
+    it must not be written to.
     """
 
     labels: Labels
@@ -28,8 +29,21 @@ class TaintedInt(int):
     def __new__(cls, value: Any = 0, labels: Labels = NO_LABELS) -> Self:
         """Hold a number and its labels."""
         self = int.__new__(cls, value)
-        self.labels = labels
+        if cls is TaintedInt:
+            _set_attributes(self, attributes_of(labels))
+        else:
+            self.__dict__["labels"] = labels
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse, as `int` does.
+
+        Raises:
+            AttributeError: A subclass of this class may have attributes of its own, this one has none.
+        """
+        if type(self) is TaintedInt:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        super().__setattr__(name, value)
 
     def __str__(self) -> str:
         """Write the number. Labels: on all of it."""
@@ -60,6 +74,30 @@ class TaintedInt(int):
     def __reduce_ex__(self, _protocol: Any, /) -> tuple[type[TaintedInt], tuple[int, Labels]]:
         """Pickle with labels, under every protocol."""
         return TaintedInt, (int(self), self.labels)
+
+
+_set_attributes = TaintedInt.__dict__["__dict__"].__set__  # As `value.__dict__ = ...`, past `__setattr__`.
+
+
+def attributes_of(labels: Labels) -> dict[str, Any]:
+    """Give what all numbers with these labels have as their `__dict__`: one object for each labels."""
+    try:
+        return labels.number_attributes
+    except AttributeError:
+        labels.number_attributes = attributes = {"labels": labels}
+        return attributes
+
+
+def numbers(labels: Labels) -> Callable[[int], TaintedInt]:
+    """Give what makes an exact `int` a number with these labels, for a whole column of them."""
+    new, attributes = int.__new__, attributes_of(labels)
+
+    def make(value: int) -> TaintedInt:
+        number = new(TaintedInt, value)
+        _set_attributes(number, attributes)
+        return number
+
+    return make
 
 
 def _labels(value: object) -> Labels:

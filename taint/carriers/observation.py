@@ -14,7 +14,19 @@ from typing import Protocol
 
 from taint.labels import Labels
 
-__all__ = ["Observer", "active", "at_first_zone", "begin", "collecting", "observe", "observer"]
+__all__ = [
+    "NOBODY",
+    "Observer",
+    "active",
+    "at_first_zone",
+    "begin",
+    "collecting",
+    "observe",
+    "observer",
+    "otherwise",
+    "reader",
+    "set_otherwise",
+]
 
 
 class Observer(Protocol):
@@ -28,8 +40,21 @@ active: bool = False
 """True from the first zone on: a test that costs a tenth of reading the context variable."""
 
 _waiting: list[Callable[[], None]] = []
+_prepared: list[Callable[[], None]] = []
 
 observer: ContextVar[Observer | None] = ContextVar("taint_observer", default=None)
+
+otherwise: Observer | None = None
+"""Who is told where there is no zone: discovery, while it is on."""
+
+
+class _Nobody:
+    def observe(self, labels: Labels, operation: str) -> None:
+        """Take no note: the library works for itself."""
+
+
+NOBODY: Observer = _Nobody()
+"""Stands where a zone would, for a stretch of the library's own work."""
 
 collecting: ContextVar[str | None] = ContextVar("taint_collecting", default=None)
 """The purpose that is given here to what is collected without one, by a zone that collects."""
@@ -38,6 +63,7 @@ collecting: ContextVar[str | None] = ContextVar("taint_collecting", default=None
 def at_first_zone(prepare: Callable[[], None]) -> None:
     """Have something done when the process enters its first zone; at once, if it has."""
     if active:
+        _prepared.append(prepare)
         prepare()
     else:
         _waiting.append(prepare)
@@ -48,11 +74,36 @@ def begin() -> None:
     global active  # noqa: PLW0603  # From False to True, once.
     active = True
     while _waiting:
-        _waiting.pop()()
+        prepare = _waiting.pop()
+        _prepared.append(prepare)
+        prepare()
+
+
+def set_otherwise(found: Observer | None) -> None:
+    """Have somebody told of comparisons where there is no zone, or nobody.
+
+    The methods of carriers are made anew, so that those of a process without discovery ask for nothing more.
+    """
+    global otherwise  # noqa: PLW0603  # One for the process, as the mode is.
+    if found is otherwise:
+        return
+    otherwise = found
+    begin()
+    for prepare in tuple(_prepared):
+        prepare()
+
+
+def reader() -> Callable[[], Observer | None]:
+    """Give the quickest function that says whether anybody is told of a comparison here."""
+    return observer.get if otherwise is None else _observer_here
+
+
+def _observer_here() -> Observer | None:
+    return observer.get() or otherwise
 
 
 def observe(labels: Labels, operation: str) -> None:
-    """Tell the zone, if there is one here, that labelled data took part in an operation.
+    """Tell the zone, if there is one here, else discovery, if it is on, that labelled data took part in an operation.
 
     Args:
         labels: Of the values that were compared; nothing is said where there are none.
@@ -61,6 +112,6 @@ def observe(labels: Labels, operation: str) -> None:
     Raises:
         PurposeViolationError: From the observer, in `block` mode.
     """
-    current = observer.get()
+    current = observer.get() or otherwise
     if current is not None and labels:
         current.observe(labels, operation)

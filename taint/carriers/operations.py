@@ -29,7 +29,7 @@ from taint.carriers.coverage import (
 )
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["Kind", "Method", "coverage_of", "define_operations", "labels_in", "override_method"]
+__all__ = ["Kind", "Maker", "Method", "between", "coverage_of", "define_operations", "labels_in", "override_method"]
 
 Method = Callable[..., Any]
 Pieces = list[tuple[Coverage | None, int]]
@@ -267,11 +267,13 @@ class _Characters:
         return self
 
     def __next__(self) -> Any:
-        at = self._at
-        if at >= len(self._text):
-            raise StopIteration
+        at, text = self._at, self._text
         self._at = at + 1
-        return self._text[at]
+        try:
+            return text[at]
+        except IndexError:
+            self._at = at
+            raise StopIteration from None
 
     def __length_hint__(self) -> int:
         return len(self._text) - self._at
@@ -305,9 +307,7 @@ def _add(kind: Kind, method: Method) -> Method:
         if type(other) is native:
             value = method(self, other)
             coverage = self._coverage
-            if type(coverage) is Labels and coverage and other:  # `placed`, written out for the commonest operation.
-                coverage = ((0, len(self), coverage),)
-            return carry(value, coverage)
+            return carry(value, placed(coverage, 0, len(self), len(value)))
         result = _asked_first(kind, other, "__radd__", self)
         if result is not NotImplemented:
             return result
@@ -331,8 +331,6 @@ def _radd(kind: Kind, _method: Method) -> Method:
         coverage, length = self._coverage, len(self)
         before = len(value) - length
         if type(other) is native:
-            if type(coverage) is Labels and coverage and other:
-                return carry(value, ((before, before + length, coverage),))
             return carry(value, placed(coverage, before, length, before + length))
         return carry(value, concatenated(((coverage_of(other), before), (coverage, length))))
 
@@ -381,7 +379,7 @@ def _rmul(kind: Kind, _method: Method) -> Method:
 
 
 def _join(kind: Kind, method: Method) -> Method:
-    carry = kind.carry
+    carry, native, carrier = kind.carry, kind.native, kind.carrier
 
     def override(self: Any, items: Any, /) -> Any:
         if type(items) is not list and type(items) is not tuple:
@@ -391,16 +389,24 @@ def _join(kind: Kind, method: Method) -> Method:
                 return method(self, items)
             items = list(iterator)
         value = method(self, items)
-        between = (self._coverage, len(self))
+        separator = (self._coverage, len(self))
         pieces: Pieces = []
         for item in items:
-            pieces += (coverage_of(item), _size(item)), between
-        return carry(value, concatenated(pieces[:-1]))
+            item_type = type(item)
+            if item_type is native:
+                pieces += (None, len(item)), separator
+            elif item_type is carrier:
+                pieces += (item._coverage, len(item)), separator
+            else:
+                pieces += (coverage_of(item), _size(item)), separator
+        if pieces:
+            del pieces[-1]
+        return carry(value, concatenated(pieces))
 
     return override
 
 
-def _between(parts: list[Any], width: int, labels: Labels) -> Coverage:
+def between(parts: list[Any], width: int, labels: Labels) -> Coverage:
     """Give the coverage of parts that are labelled alike, with something plain of `width` between them."""
     if len(parts) == 1:
         return labels
@@ -408,9 +414,9 @@ def _between(parts: list[Any], width: int, labels: Labels) -> Coverage:
     at = 0
     for part in parts:
         if part:
-            length = len(part)
-            spans.append((at, at + length, labels))
-            at += length
+            end = at + len(part)
+            spans.append((at, end, labels))
+            at = end
         at += width
     return tuple(spans)
 
@@ -434,7 +440,7 @@ def _replace(kind: Kind, method: Method) -> Method:
         if width:
             parts = split(self, old, count)
             if put is None and type(coverage) is Labels and coverage:
-                return carry(value, _between(parts, put_width, coverage))
+                return carry(value, between(parts, put_width, coverage))
             lengths = [len(part) for part in parts]
         else:
             # An empty pattern matches before every position and at the end, `count` times.

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any, Self, overload
 
 from taint.carriers.comparing import define_comparisons
 from taint.carriers.coverage import Coverage, concatenated, flat, joined, placed, spans_of, tidy
 from taint.carriers.formatting import format_pieces, only_field, padded_pieces, percent_pieces
 from taint.carriers.operations import Kind, coverage_of, define_operations, labels_in
+from taint.carriers.quick import define_quick_operations
 from taint.labels import NO_LABELS, Labels
 
 __all__ = ["TaintedBytes", "TaintedStr", "carry_bytes", "carry_text", "join_pieces", "with_labels"]
@@ -83,6 +85,9 @@ class TaintedStr(str):
 
     def format(self, *args: Any, **kwargs: Any) -> str:
         """Format with named and numbered fields. Labels: as `%`."""
+        own = self._coverage
+        if type(own) is Labels and not kwargs and all(map(_adds_nothing, args, repeat(own))):
+            return carry_text(str.format(self, *args), own)
         return _from_template(self, format_pieces(str.__str__(self), args, kwargs, with_labels))
 
     def format_map(self, mapping: Mapping[str, Any], /) -> str:  # type: ignore[override]  # typeshed's protocol is private.
@@ -241,6 +246,14 @@ def carry_bytes(value: bytes, coverage: Coverage | None) -> bytes:
     return result
 
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def _adds_nothing(value: object, labels: Labels) -> bool:
+    """Tell whether a value is plain, or has no labels but these."""
+    return type(value) in _PLAIN or (type(value) is TaintedStr and value._coverage is labels)
+
+
 def with_labels(text: str, labels: Labels) -> str:
     """Add labels to all of a text. Labels: those given, and its own; a subclass counts for its characters."""
     return carry_text(str.__str__(text), joined(coverage_of(text), labels, len(text))) if labels else text
@@ -334,3 +347,4 @@ def _decoded(data: TaintedBytes, value: str, encoding: str, errors: str) -> Cove
 for _kind in (Kind(TaintedStr, str, carry_text), Kind(TaintedBytes, bytes, carry_bytes)):
     define_operations(_kind)
     define_comparisons(_kind)
+define_quick_operations(Kind(TaintedStr, str, carry_text))

@@ -21,7 +21,7 @@ from taint.errors import ConfigurationError
 from taint.guard import shown
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
 from taint.losses import count_loss
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.purposes import category_key, purpose_keys
 
 __all__ = ["apply_labels", "carriers_in", "collected", "current_trace", "label", "labels_of", "plain", "ranges_of"]
@@ -50,9 +50,12 @@ def _labels(  # noqa: PLR0917  # Positional, because that is quicker to cache.
     return Labels((Label(purpose_keys(purpose), kind, source, subject, consent, trace),))
 
 
+_context = otel_context.get_current
+
+
 def current_trace() -> Trace | None:
     """Give the span that is current here, if there is one."""
-    if not otel_context.get_current():  # Quicker than asking for a span, and true of most programs.
+    if not _context():  # Quicker than asking for a span, and true of most programs.
         return None
     span = otel_trace.get_current_span().get_span_context()
     return Trace(span.trace_id, span.span_id) if span.is_valid else None
@@ -126,7 +129,7 @@ def label(
     Raises:
         ConfigurationError: The purpose is not usable as written.
     """
-    if current_mode() is Mode.OFF:
+    if is_off():
         return value
     place: str | tuple[str, str]
     if source is None:

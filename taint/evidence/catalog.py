@@ -22,19 +22,23 @@ class Catalog:
 
     Attributes:
         version: Grows with every change, so that what was worked out from it can be kept until then.
+        reached: Sources of the columns that queries have used.
     """
 
     def __init__(self) -> None:
         """Begin empty."""
         self.version = 0
+        self.reached: set[str] = set()
         self._labels: dict[Column, Labels] = {}
         self._described: dict[Column, Labels] = {}
         self._tables: dict[str, tuple[str, ...]] = {}
+        self._companions: dict[Column, Column] = {}
+        self._views: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
         """Tell whether any column has labels."""
-        return bool(self._labels or self._described)
+        return bool(self._labels or self._described or self._companions)
 
     def add(self, column: Column, labels: Labels, *, by_table: bool = False) -> None:
         """Say what a column holds. Labels: joined to those that it has.
@@ -60,6 +64,34 @@ class Catalog:
                 self._tables[table.lower()] = names
                 self.version += 1
 
+    def add_companion(self, column: Column, companion: Column) -> None:
+        """Say that a column keeps its values' own labels in another one of its table."""
+        with self._lock:
+            if self._companions.get(column) != companion:
+                self._companions[column] = companion
+                self.version += 1
+
+    def companion_of(self, column: Column) -> Column | None:
+        """Give the column that keeps the own labels of a column's values, if one does."""
+        for other, companion in list(self._companions.items()):
+            if column.name == other.name and _is_same_table(column.table, other.table):
+                return Column(column.table, companion.name)
+        return None
+
+    def add_view(self, name: str, query: str, dialect: str) -> None:
+        """Say what a view selects, so that what reads it is followed to the tables."""
+        with self._lock:
+            if self._views.get(name.lower()) != (query, dialect):
+                self._views[name.lower()] = (query, dialect)
+                self.version += 1
+
+    def view(self, name: str) -> tuple[str, str] | None:
+        """Give the query of a view and its dialect, if it is known; with and without the name of its schema."""
+        found = self._views.get(name)
+        if found is None:
+            found = next((query for other, query in list(self._views.items()) if _is_same_table(name, other)), None)
+        return found
+
     def labels_of(self, column: Column, *, by_name: bool = True) -> Labels:
         """Give the labels of a column; a table is found with and without the name of its schema.
 
@@ -72,7 +104,14 @@ class Catalog:
             for other, own in list(known.items()):
                 if column.name in (other.name, "*") and _is_same_table(column.table, other.table):
                     labels |= own
+        self.reached |= labels.sources
         return labels
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The names of the columns' sources, each with a column that has it."""
+        known = (*self._labels.items(), *self._described.items())
+        return {source: f"{column.table}.{column.name}" for column, labels in known for source in labels.sources}
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
@@ -92,6 +131,8 @@ class Catalog:
             self._labels.clear()
             self._described.clear()
             self._tables.clear()
+            self._companions.clear()
+            self._views.clear()
             self.version += 1
 
 

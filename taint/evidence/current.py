@@ -11,15 +11,16 @@ from taint.evidence.known import KnownValues
 from taint.guard import report_internal_error
 from taint.labels import Labels
 
-__all__ = ["current_known_values", "set_known_values", "using"]
+__all__ = ["current_known_values", "of_tenant", "set_known_values", "using"]
 
 _of_process: KnownValues | None = None
-_of_tenant: ContextVar[KnownValues | None] = ContextVar("taint_known_values", default=None)
+of_tenant: ContextVar[KnownValues | None] = ContextVar("taint_known_values", default=None)
+"""Those of `using` here; None outside of it."""
 
 
 def current_known_values() -> KnownValues | None:
     """Give the known values that hold here; None where nothing is remembered."""
-    return _of_tenant.get() or _of_process
+    return of_tenant.get() or _of_process
 
 
 def set_known_values(known: KnownValues | None) -> KnownValues | None:
@@ -44,11 +45,11 @@ def using(known: KnownValues) -> Iterator[KnownValues]:
         The same.
     """
     values.collector = _collect  # For good: whether anything holds is asked where a value is collected.
-    token = _of_tenant.set(known)
+    token = of_tenant.set(known)
     try:
         yield known
     finally:
-        _of_tenant.reset(token)
+        of_tenant.reset(token)
 
 
 def _collect(value: object, labels: Labels) -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from taint.labels import Labels
 
-__all__ = ["Column", "Derivation", "Input", "Lineage", "Output", "Use", "indirect"]
+__all__ = ["Column", "Derivation", "Input", "Lineage", "Output", "Use", "indirect", "reused"]
 
 
 class Derivation(StrEnum):
@@ -82,16 +82,27 @@ class Lineage:
         outputs: Its results, in order.
         dataset: What decides which rows there are and in which order: of every result.
         gaps: What could not be followed, in words without any value.
+        written: The columns that it writes, where it is text; of an expression they are seen to elsewhere.
+        defines: The views that it makes, by name, with the text of their queries.
     """
 
     outputs: tuple[Output, ...] = ()
     dataset: frozenset[Input] = frozenset()
     gaps: tuple[str, ...] = ()
+    written: frozenset[Column] = frozenset()
+    defines: tuple[tuple[str, str], ...] = ()
 
     @property
     def inputs(self) -> frozenset[Input]:
         """Everything that the query uses."""
         return self.dataset.union(*(output.inputs for output in self.outputs))
+
+
+def reused(inputs: frozenset[Input], use: Use) -> frozenset[Input]:
+    """Give the use of what a query used already and one around it uses again."""
+    if use is Use.IDENTITY:
+        return inputs
+    return frozenset(Input(one.column, use) if one.use.derivation is Derivation.DIRECT else one for one in inputs)
 
 
 @lru_cache(maxsize=4096)

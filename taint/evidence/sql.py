@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from taint.evidence.lineage import Column, Input, Lineage, Output, Use
+from taint.evidence.lineage import Column, Input, Lineage, Output, Use, reused
 from taint.guard import report_internal_error
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ EVERY_COLUMN = "*"
 
 _PARAMETER = re.compile(r"%\(\w+\)[sbt]|%[sbt](?!\w)|%%")
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", re.DOTALL)
+_COPY = re.compile(
+    r"""\s*copy\s+(?:\((?P<query>.*)\)|(?P<table>[\w."]+)\s*(?:\((?P<columns>[^()]*)\))?)\s*\b(?P<way>to|from)\b""",
+    re.IGNORECASE | re.DOTALL,
+)
 _READ_HERE = frozenset(
     ("select", "with", "insert", "replace", "update", "delete", "merge", "values", "table", "create")
 )
@@ -81,6 +85,7 @@ def read_sql(text: str, dialect: str, tables: Mapping[str, Iterable[str]]) -> Li
         from sqlglot.errors import SqlglotError
     except ImportError:
         return Lineage(gaps=("SQL text is read by sqlglot, which is not installed (the extra 'sql')",))
+    text = _copied(text)
     text = _PARAMETER.sub(lambda found: "%" if found[0] == "%%" else "NULL", text)
     first = _FIRST_WORD.match(text)
     word = first[1].lower() if first is not None else ""
@@ -106,7 +111,23 @@ def read_sql(text: str, dialect: str, tables: Mapping[str, Iterable[str]]) -> Li
         readings[-1].outputs if readings else (),
         frozenset().union(*(reading.inputs for reading in readings)),
         tuple(gap for reading in readings for gap in reading.gaps),
+        frozenset().union(*(reading.written for reading in readings)),
+        tuple(view for reading in readings for view in reading.defines),
     )
+
+
+def _copied(text: str) -> str:
+    """Write PostgreSQL's COPY as the statement that reads or writes the same columns."""
+    found = _COPY.match(text)
+    if found is None:
+        return text
+    if found["query"] is not None:
+        return found["query"]
+    columns = found["columns"]
+    if found["way"].lower() == "to":
+        return f"SELECT {columns or '*'} FROM {found['table']}"  # noqa: S608  # It is read here, and never executed.
+    listed = f" ({columns})" if columns else ""
+    return f"INSERT INTO {found['table']}{listed} VALUES (NULL)"  # noqa: S608  # As above.
 
 
 @dataclass(slots=True)
@@ -131,6 +152,8 @@ class _Reader:
         self.schema = {table: dict.fromkeys(columns, "unknown") for table, columns in tables.items()}
         self.results: dict[int, _Result] = {}
         self.gaps: list[str] = []
+        self.written: set[Column] = set()
+        self.defines: list[tuple[str, str]] = []
 
     def statement(self, parsed: Any) -> Lineage:
         from sqlglot import exp
@@ -144,16 +167,17 @@ class _Reader:
         else:
             result = _Result()
             self.gaps.append(f"a statement of kind {type(parsed).__name__.upper()!r} is not read")
+        outputs, dataset = tuple(Output(*output) for output in result.outputs), result.dataset
         if result.rest:
             # Positions are not known any more: everything is on every output.
-            everything = result.dataset.union(result.rest, *(inputs for _, inputs in result.outputs))
-            return Lineage((), everything, tuple(self.gaps))
-        return Lineage(tuple(Output(*output) for output in result.outputs), result.dataset, tuple(self.gaps))
+            dataset, outputs = dataset.union(result.rest, *(output.inputs for output in outputs)), ()
+        return Lineage(outputs, dataset, tuple(self.gaps), frozenset(self.written), tuple(self.defines))
 
     def query(self, parsed: Any) -> _Result:
         from sqlglot.optimizer.qualify import qualify
         from sqlglot.optimizer.scope import build_scope
 
+        _flatten_joins(parsed)
         known = {table.name.lower() for table in _tables(parsed)}
         schema: Any = {table: columns for table, columns in self.schema.items() if table in known} or None
         qualified = qualify(
@@ -173,6 +197,13 @@ class _Reader:
 
         source = parsed.expression
         result = _Result()
+        if isinstance(parsed, exp.Create) and parsed.kind == "VIEW":
+            self.defines.append(self.view(parsed))
+            return result  # What it reads is used by whoever reads the view.
+        if isinstance(parsed, exp.Insert):
+            self.writes(parsed.this)
+            conflict = parsed.args.get("conflict")
+            self.sets(parsed.this, () if conflict is None else conflict.expressions)
         if isinstance(source, exp.Query):
             if parsed.args.get("with_") is not None and source.args.get("with_") is None:
                 source.set("with_", parsed.args["with_"])
@@ -191,6 +222,8 @@ class _Reader:
 
         returning = parsed.args.get("returning")
         given = [] if returning is None else list(returning.expressions)
+        if isinstance(parsed, exp.Update):
+            self.sets(parsed.this, parsed.expressions)
         written = [one.expression for one in parsed.expressions if isinstance(one, exp.EQ)]
         query = exp.select(*(one.copy() for one in (*given, *written))) if given or written else exp.select("1")
         query = query.from_(parsed.this.copy())
@@ -205,8 +238,43 @@ class _Reader:
         if parsed.args.get("with_") is not None:
             query.set("with_", parsed.args["with_"].copy())
         if isinstance(parsed, exp.Merge):
-            self.gaps.append("what MERGE writes is not read")
+            self.gaps.append("what MERGE writes is not read")  # Its branches may write any column.
         return self.query(query)
+
+    def view(self, parsed: Any) -> tuple[str, str]:
+        """Give a view's name, and its query with its columns' names as the view has them."""
+        from sqlglot import exp
+
+        table, query = parsed.this, parsed.expression
+        if isinstance(table, exp.Schema):
+            names = [column.name for column in table.expressions]
+            table = table.this
+            if isinstance(query, exp.Select) and len(names) == len(query.expressions) and not query.is_star:
+                query = query.copy()
+                named = zip(query.expressions, names, strict=True)
+                query.set("expressions", [exp.alias_(one.unalias(), name) for one, name in named])
+            else:
+                self.gaps.append(f"the columns of view {table.name.lower()!r} have names that are not followed")
+        return _table_name(table), query.sql(dialect=self.dialect)
+
+    def writes(self, target: Any) -> None:
+        """Note what INSERT writes: the columns that it lists, or all that are known."""
+        from sqlglot import exp
+
+        listed = isinstance(target, exp.Schema)
+        table = _table_name(target.this if listed else target)
+        names = [one.name.lower() for one in target.expressions] if listed else self.schema.get(table, ())
+        self.written.update(Column(table, name) for name in names)
+
+    def sets(self, target: Any, assignments: Iterable[Any]) -> None:
+        """Note what `SET a = 1, b = 2` writes."""
+        from sqlglot import exp
+
+        table = _table_name(target.this if isinstance(target, exp.Schema) else target)
+        for one in assignments:
+            if isinstance(one, exp.EQ):
+                columns = one.this.find_all(exp.Column) if not isinstance(one.this, exp.Column) else [one.this]
+                self.written.update(Column(table, column.name.lower()) for column in columns)
 
     def scope(self, scope: Scope) -> _Result:
         known = self.results.get(id(scope.expression))
@@ -316,7 +384,7 @@ class _Reader:
             if inner.expression is query:
                 result = self.scope(inner)
                 made_of = result.rest.union(*(inputs for _, inputs in result.outputs))
-                return _reused(made_of, _inside(use, Use.TRANSFORMATION)) | result.dataset
+                return reused(made_of, _inside(use, Use.TRANSFORMATION)) | result.dataset
         self.gaps.append("a subquery could not be followed")
         return frozenset()
 
@@ -327,7 +395,7 @@ class _Reader:
         at: Scope | None = scope
         own: frozenset[Input] = frozenset()
         if use in (Use.SORT, Use.GROUP_BY, Use.FILTER):  # It may be the name of a result: ORDER BY 2, HAVING total > 1.
-            own = _reused(self.results[id(scope.expression)].named(name), use)
+            own = reused(self.results[id(scope.expression)].named(name), use)
         while at is not None:
             sources = at.sources
             if node.table:
@@ -335,13 +403,31 @@ class _Reader:
             found: frozenset[Input] = frozenset()
             for source in sources.values():
                 if not isinstance(source, exp.Table):
-                    found |= _reused(self.scope(source).named(name), use)
+                    found |= reused(self.scope(source).named(name), use)
                 elif source.name:
                     found |= {Input(Column(_table_name(source), name), use)}
             if sources:
                 return found | own
             at = at.parent
         return own
+
+
+def _flatten_joins(parsed: Any) -> None:
+    """Write `FROM (a JOIN b ON ...)` without its parentheses: for what is read, their order makes no difference."""
+    from sqlglot import exp
+
+    while True:
+        inside = [one for one in parsed.find_all(exp.Subquery) if isinstance(one.this, exp.Table) and not one.alias]
+        inside = [one for one in inside if isinstance(one.parent, exp.From | exp.Join)]
+        if not inside:
+            return
+        for one in inside:
+            table, select = one.this, one.find_ancestor(exp.Select)
+            if select is None:
+                return
+            select.set("joins", [*(table.args.get("joins") or ()), *(select.args.get("joins") or ())])
+            table.set("joins", None)
+            one.replace(table)
 
 
 def _tables(parsed: Any) -> Iterable[Any]:
@@ -358,10 +444,3 @@ def _table_name(table: Any) -> str:
 def _inside(use: Use, own: Use) -> Use:
     """Give the use of what stands inside an expression: what decides stays so, whatever it is made of."""
     return use if use.derivation == "indirect" or use is Use.AGGREGATION else own
-
-
-def _reused(inputs: frozenset[Input], use: Use) -> frozenset[Input]:
-    """Give the use of what a query used already and one around it uses again."""
-    if use is Use.IDENTITY:
-        return inputs
-    return frozenset(Input(one.column, use) if one.use.derivation == "direct" else one for one in inputs)

@@ -13,9 +13,11 @@ from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.text import TaintedStr
 from taint.carriers.values import carriers_in
 from taint.evidence import Evidence, current_known_values
+from taint.flows.discovery import discovered_flows, is_discovering
 from taint.flows.finding import flows_at
 from taint.flows.outcome import carry_out, is_heard, is_watched, worst_of
 from taint.flows.redaction import can_redact, redacted
+from taint.flows.selection import held, selected_flows
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.modes import Mode
@@ -30,7 +32,7 @@ LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
 """Iterators that have nothing but their items: one that checks can stand in for them."""
 
 
-def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None) -> T:
+def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None, is_item: bool = False) -> T:
     """Check one value at a sink, tell, emit, stop, and give what the sink may have.
 
     Labels: read; in mode `redact` the labelled ranges that may not go on are replaced in a copy.
@@ -41,11 +43,12 @@ def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None)
         sink: The sink's name.
         purpose: What it uses data for.
         mode: What the code says that a violation does there; None leaves it to the policy and the process.
+        is_item: It is one of several that go in one by one: what selected them was asked for the whole.
 
     Raises:
         PurposeViolationError: In mode `block`, and in mode `redact` for what cannot be redacted.
     """
-    (result,) = admitted_all(((root, value),), sink=sink, purpose=purpose, mode=mode)
+    (result,) = admitted_all(((root, value),), sink=sink, purpose=purpose, mode=mode, is_item=is_item)
     return result  # type: ignore[no-any-return]  # Of the type of the value, or the sink would not have it.
 
 
@@ -60,7 +63,7 @@ def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
     Returns:
         Whether nothing needs to be looked into; False says nothing.
     """
-    if is_heard():
+    if is_heard() or held.get() or is_discovering():
         return False
     if _looks_at_plain(sink):
         return False
@@ -83,7 +86,13 @@ def _looks_at_plain(sink: str) -> bool:
 
 
 def admitted_all(
-    values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None, is_fixed: bool = False
+    values: Sequence[tuple[str, Any]],
+    *,
+    sink: str,
+    purpose: str,
+    mode: Mode | None,
+    is_fixed: bool = False,
+    is_item: bool = False,
 ) -> Sequence[Any]:
     """Check several values at a sink as one; as `admitted`.
 
@@ -93,6 +102,7 @@ def admitted_all(
         purpose: What it uses data for.
         mode: What the code says that a violation does there.
         is_fixed: Nothing may stand for a value, since its length was promised: it is stopped instead of redacted.
+        is_item: It is one of several that go in one by one: what selected them was asked for the whole.
 
     Raises:
         PurposeViolationError: As `admitted`.
@@ -105,6 +115,10 @@ def admitted_all(
     for root, value in values:
         if looks_at_plain or not is_atomic(value):
             flows += flows_at(value, root, sink=sink, purpose=purpose, mode=mode, keep_allowed=keep_allowed)
+    if not is_item:
+        arguments = [value for _, value in values]
+        flows += selected_flows(flows, arguments, sink=sink, purpose=purpose, mode=mode)
+        flows += discovered_flows(flows, arguments, sink=sink, purpose=purpose)
     count_check(sink, purpose, worst_of(flows), perf_counter() - begun)
     if not flows:
         return [value for _, value in values]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import wrapt
 
 from taint.errors import ConfigurationError
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = ["Around", "Bound", "Parameters", "around_calls", "function_name"]
 
@@ -75,11 +75,13 @@ class Around:
         before: Looks at a call right before the body begins, and may change its arguments.
         after: Gives what the caller gets for what the body gave, or a generator yielded.
         stretch: Gives the zone that the body runs in.
+        steps: Gives the zone for all steps of one generator, entered for each.
     """
 
     before: Callable[[Bound], None] | None = None
     after: Callable[[Any, Bound], Any] | None = None
     stretch: Callable[[], AbstractContextManager[object]] = nullcontext
+    steps: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 def function_name(function: Any) -> str:
@@ -118,7 +120,7 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
 
     def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         __tracebackhide__ = True  # As in `carry_out`.
-        if current_mode() is Mode.OFF:
+        if is_off():
             return wrapped(*args, **kwargs)
         is_method = instance is not None and not isinstance(function, staticmethod)
         return run(wrapped, Bound(parameters, args, kwargs, is_method), around)
@@ -160,10 +162,10 @@ def _run_generator(wrapped: Any, bound: Bound, around: Around) -> Generator[Any,
     if around.before is not None:
         around.before(bound)
     generator = wrapped(*bound.args, **bound.kwargs)
-    step, given = generator.send, None
+    step, given, stretch = generator.send, None, around.steps()
     while True:
         try:
-            with around.stretch():
+            with stretch:
                 item = step(given)
         except StopIteration as stop:
             return stop.value
@@ -173,7 +175,7 @@ def _run_generator(wrapped: Any, bound: Bound, around: Around) -> Generator[Any,
             given = yield item
             step = generator.send
         except GeneratorExit:
-            with around.stretch():
+            with stretch:
                 generator.close()
             raise
         except BaseException as error:  # noqa: BLE001  # Whatever is thrown in belongs to the body.
@@ -185,10 +187,10 @@ async def _run_async_generator(wrapped: Any, bound: Bound, around: Around) -> As
     if around.before is not None:
         around.before(bound)
     generator = wrapped(*bound.args, **bound.kwargs)
-    step, given = generator.asend, None
+    step, given, stretch = generator.asend, None, around.steps()
     while True:
         try:
-            with around.stretch():
+            with stretch:
                 item = await step(given)
         except StopAsyncIteration:
             return
@@ -198,7 +200,7 @@ async def _run_async_generator(wrapped: Any, bound: Bound, around: Around) -> As
             given = yield item
             step = generator.asend
         except GeneratorExit:
-            with around.stretch():
+            with stretch:
                 await generator.aclose()
             raise
         except BaseException as error:  # noqa: BLE001  # Whatever is thrown in belongs to the body.

@@ -20,7 +20,7 @@ from taint.carriers.proxy import TaintedProxy, carry
 from taint.carriers.values import apply_labels, collected, labels_of
 from taint.errors import ConfigurationError
 from taint.labels import NO_LABELS, Labels
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.purposes import purpose_keys
 
 __all__ = ["Collected", "collects"]
@@ -60,7 +60,7 @@ class Collected:
 
     def labels(self, field: str | None = None) -> Labels:
         """Give the labels for a value of a field that is collected now; none in mode `off`."""
-        if current_mode() is Mode.OFF:
+        if is_off():
             return NO_LABELS
         source = self.source if field is None else f"{self.source}.{field}"
         return collected(self.purpose, category=self.category, source=source)

@@ -1,4 +1,6 @@
-"""Handing a zone over to pools: what is submitted inside a zone runs in it, on whatever thread or process.
+"""Handing a zone over to pools, and not handing it over to requests.
+
+What is submitted inside a zone runs in it, on whatever thread or process; a request begins in none.
 
 Context variables do not follow into an executor's threads, and cannot follow into another process.
 `concurrent.futures` and `multiprocessing.pool` have no event for what is submitted, so that their
@@ -10,15 +12,60 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from taint.carriers import observation
+from taint.carriers import observation, values
+from taint.evidence.current import of_tenant
+from taint.flows import selection
 from taint.flows.zones import Zone
 from taint.modes import Mode
+from taint.policy import Flow
 from taint.propagation import add_patches
 from taint.propagation.patches import Patch
 
-__all__ = ["pool_patches", "process_patches", "thread_patches"]
+__all__ = ["clean_state", "pool_patches", "process_patches", "thread_patches"]
+
+
+class clean_state:  # noqa: N801  # Used as a statement, as `zone` is.
+    """Run one request's work with no zone and no tenant of anybody else: `with clean_state():`.
+
+    A server's thread or task does one request after the other, and one of them may have left a zone open.
+    Afterwards it is as it was before.
+    """
+
+    __slots__ = ("_before",)
+    _before: tuple[Any, ...] | None
+
+    def __enter__(self) -> None:
+        """Begin with nothing."""
+        if observation.active or values.collector is not None:
+            self._before = tuple(variable.get() for variable in _VARIABLES)
+            _set(_NOTHING)
+        else:
+            self._before = None  # No zone was ever entered, and no tenant named.
+
+    def __exit__(self, *_exc_info: object) -> None:
+        """Have what was there."""
+        if self._before is not None:
+            _set(self._before)
+        elif observation.active or values.collector is not None:
+            _set(_NOTHING)
+
+
+_VARIABLES: tuple[ContextVar[Any], ...] = (
+    observation.observer,
+    observation.collecting,
+    of_tenant,
+    selection.held,
+)
+_NOTHING = (None,) * len(_VARIABLES)
+
+
+def _set(given: tuple[Any, ...]) -> None:
+    # Not reset by token: a coroutine that is thrown away may be closed in another context.
+    for variable, value in zip(_VARIABLES, given, strict=True):
+        variable.set(value)
 
 
 class _Handed(NamedTuple):
@@ -34,10 +81,10 @@ class _Handed(NamedTuple):
 class _InZone:
     """A function that runs in a zone, and can be pickled where the function can."""
 
-    __slots__ = ("_function", "_handed")
+    __slots__ = ("_compared", "_function", "_handed")
 
-    def __init__(self, function: Callable[..., Any], handed: _Handed) -> None:
-        self._function, self._handed = function, handed
+    def __init__(self, function: Callable[..., Any], handed: _Handed, compared: list[Flow] | None = None) -> None:
+        self._function, self._handed, self._compared = function, handed, compared
 
     def __reduce__(self) -> tuple[type[_InZone], tuple[Callable[..., Any], _Handed]]:
         return _InZone, (self._function, self._handed)
@@ -47,9 +94,12 @@ class _InZone:
         observation.begin()
         token = observation.observer.set(Zone(purpose, name, mode, widens=widens))
         collecting_token = observation.collecting.set(collecting)
+        # A thread shares what the zone has compared; to another process it is not sent.
+        compared_token = selection.held.set([] if self._compared is None else self._compared)
         try:
             return self._function(*args, **kwargs)
         finally:
+            selection.held.reset(compared_token)
             observation.collecting.reset(collecting_token)
             observation.observer.reset(token)
 
@@ -59,10 +109,11 @@ def _handing(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
     if not isinstance(here, Zone):
         return wrapped(*args, **kwargs)
     handed = _Handed(here.purpose, here.name, here.mode, here.widens, observation.collecting.get())
+    compared = selection.held.get()
     if args:
-        return wrapped(_InZone(args[0], handed), *args[1:], **kwargs)
+        return wrapped(_InZone(args[0], handed, compared), *args[1:], **kwargs)
     if callable(kwargs.get("func")):  # What `multiprocessing.pool` calls it; executors take it by position only.
-        return wrapped(**{**kwargs, "func": _InZone(kwargs["func"], handed)})
+        return wrapped(**{**kwargs, "func": _InZone(kwargs["func"], handed, compared)})
     return wrapped(**kwargs)
 
 
@@ -83,8 +134,7 @@ def pool_patches(module: Any) -> Iterator[Patch]:
 
 
 def _leave() -> None:
-    observation.observer.set(None)
-    observation.collecting.set(None)
+    _set(_NOTHING)
 
 
 add_patches("concurrent.futures.thread", thread_patches)

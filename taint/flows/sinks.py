@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from taint.flows.admission import LAZY, admitted, admitted_all, are_clear
 from taint.flows.calls import Around, Bound, around_calls, function_name
 from taint.flows.declared import SINKS, declare
+from taint.flows.discovery import discovered_flows
 from taint.flows.finding import flows_at
 from taint.flows.outcome import carry_out, worst_of
+from taint.flows.selection import selected_flows
 from taint.flows.zones import zone
 from taint.guard import shown
-from taint.modes import Mode, current_mode
+from taint.modes import Mode, is_off
 from taint.policy import Outcome, Verdict
 from taint.purposes import purpose_key
 from taint.telemetry import count_check
@@ -51,7 +53,7 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
 
         def checked_items(items: Any, root: str) -> Iterator[Any]:
             for index, item in enumerate(items):
-                yield admitted(item, f"{root}[{index}]", sink=sink_name, purpose=key, mode=own_mode)
+                yield admitted(item, f"{root}[{index}]", sink=sink_name, purpose=key, mode=own_mode, is_item=True)
 
         def check_arguments(bound: Bound) -> None:
             __tracebackhide__ = True  # As in `carry_out`.
@@ -70,7 +72,9 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
             count = len(bound.args)
             bound.args, bound.kwargs = tuple(received[:count]), dict(zip(bound.kwargs, received[count:], strict=True))
 
-        return around_calls(function, Around(before=check_arguments, stretch=lambda: body), decorator="sink")
+        return around_calls(
+            function, Around(before=check_arguments, stretch=lambda: body, steps=body.steps), decorator="sink"
+        )
 
     return decorate
 
@@ -93,11 +97,14 @@ def check(value: object, *, purpose: str, sink: str) -> Verdict:
         ConfigurationError: The purpose is not usable as written.
     """
     key = purpose_key(purpose)
-    if current_mode() is Mode.OFF:
+    if is_off():
         return Verdict(Outcome.ALLOWED)
     sink = shown(sink)
     begun = perf_counter()
-    flows = tuple(flows_at(value, "value", sink=sink, purpose=key, mode=Mode.REPORT))
+    found = flows_at(value, "value", sink=sink, purpose=key, mode=Mode.REPORT)
+    found += selected_flows(found, (value,), sink=sink, purpose=key, mode=Mode.REPORT)
+    found += discovered_flows(found, (value,), sink=sink, purpose=key)
+    flows = tuple(found)
     worst = worst_of(flows)
     count_check(sink, key, worst, perf_counter() - begun)
     carry_out(flows)

@@ -7,18 +7,20 @@ were user ids, which carry no label at all.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
 
 from taint.carriers import observation
 from taint.evidence import Evidence
+from taint.flows import selection
 from taint.flows.calls import Around, around_calls, function_name
 from taint.flows.finding import flows_of
 from taint.flows.outcome import carry_out, is_heard
 from taint.labels import Labels
-from taint.modes import Mode, current_mode
-from taint.policy import current_decider
+from taint.modes import Mode, is_off
+from taint.policy import Flow, current_decider
 from taint.purposes import purpose_key
 
 __all__ = ["Zone", "current_zone", "entered", "zone"]
@@ -52,9 +54,9 @@ class Zone:
         Raises:
             PurposeViolationError: The labels do not allow the purpose, and the mode is `block`.
         """
-        if current_mode() is Mode.OFF:
+        if is_off():
             return
-        token = observation.observer.set(None)  # What follows is the library's own work, not the program's.
+        token = observation.observer.set(observation.NOBODY)  # What follows is not the program's work.
         try:
             found = (((None, operation), labels),)
             keep_allowed = is_heard()
@@ -72,6 +74,9 @@ class Zone:
             ]
             if flows:
                 carry_out(flows)
+                compared = selection.held.get()
+                if compared is not None:
+                    selection.remember(compared, flows)
         finally:
             observation.observer.reset(token)
 
@@ -113,6 +118,9 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
     zone's purpose, and a violation where its labels do not allow that purpose (evidence `comparison`). In
     mode `redact` it is reported: there is nothing to replace.
 
+    In mode `report` what comes out of a violating comparison is remembered until the outermost zone ends: a sink
+    that gets ids there, without a label of their own, is told which comparison selected them.
+
     The zone follows `await`, the tasks started inside it and `asyncio.to_thread`; with `taint.install()` also
     what is handed to thread and process pools. It does not reach other tasks, threads or requests. A zone
     inside another narrows it, or what is done inside is done for both purposes, unless the policy's
@@ -144,7 +152,9 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
         observation.begin()
         outer = observation.observer.get()
         begun = self._alone
-        if outer is not None:
+        if outer is None:
+            selection.held.set([])
+        else:
             begun = entered(begun.purpose, begun.name, begun.mode, self, outer)
         observation.observer.set(begun)
         if self.collects:
@@ -158,10 +168,13 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
         here = observation.observer.get()
         if here is self._alone and not self.collects:
             observation.observer.set(None)
+            selection.held.set(None)
             return
         while isinstance(here, Zone):
             if here.owner is self:
                 observation.observer.set(here.outer)
+                if here.outer is None:
+                    selection.held.set(None)
                 observation.collecting.set(_collecting(here.outer))
                 return
             here = here.outer
@@ -180,4 +193,27 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
         """Decorate a function, coroutine function, generator or async generator: its body is the stretch."""
         name = self._name or function_name(function)
         named = zone(self._purpose, name=name, mode=self._mode, collects=self.collects)
-        return around_calls(function, Around(stretch=lambda: named), decorator="zone")
+        return around_calls(function, Around(stretch=lambda: named, steps=named.steps), decorator="zone")
+
+    def steps(self) -> AbstractContextManager[object]:
+        """Give the stretch for the steps of one generator, which is entered anew for each of them."""
+        return _Steps(self)
+
+
+class _Steps:
+    """The steps of one generator's body: what was compared in one of them is remembered in the next."""
+
+    __slots__ = ("_compared", "_zone")
+
+    def __init__(self, around: zone) -> None:
+        self._zone = around
+        self._compared: list[Flow] = []
+
+    def __enter__(self) -> None:
+        if self._zone.__enter__().outer is None:
+            selection.held.set(self._compared)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._zone.__exit__(kind, error, traceback)

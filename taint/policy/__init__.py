@@ -7,7 +7,17 @@ from taint.policy.consent import (
     current_consent_store,
     set_consent_store,
 )
-from taint.policy.current import current_decider, current_policy, find_policy, read_policy_again, set_policy, use_policy
+from taint.policy.current import (
+    PolicyState,
+    current_decider,
+    current_policy,
+    find_policy,
+    policy_state,
+    read_policy_again,
+    restore_policy,
+    set_policy,
+    use_policy,
+)
 from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
 from taint.policy.loading import load_policy, make_policy
 from taint.policy.records import flow_from_record, flow_record
@@ -29,6 +39,7 @@ __all__ = [
     "InMemoryConsentStore",
     "Outcome",
     "Policy",
+    "PolicyState",
     "Rule",
     "Suppression",
     "Verdict",
@@ -40,7 +51,9 @@ __all__ = [
     "flow_record",
     "load_policy",
     "make_policy",
+    "policy_state",
     "read_policy_again",
+    "restore_policy",
     "set_consent_store",
     "set_policy",
     "use_policy",

@@ -192,7 +192,7 @@ def ask_consent(subject: str | None, purpose: str, receipt: str | None) -> bool 
     store = _store
     if store is None:
         return None
-    token = observation.observer.set(None)  # What the store compares is its own work, not the zone's.
+    token = observation.observer.set(observation.NOBODY)  # What the store compares is its own work, not the zone's.
     try:
         answer: Any = store.is_given(subject=subject, purpose=purpose, receipt=receipt)
     except Exception as error:  # noqa: BLE001  # Whatever is wrong with the store, the answer is not known.

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from taint.errors import ConfigurationError
 from taint.modes import set_policy_mode
@@ -16,7 +16,17 @@ from taint.policy.loading import has_policy, load_policy, make_policy
 from taint.policy.rules import Policy
 from taint.purposes import built_in, current_taxonomy, set_preparation, set_taxonomy
 
-__all__ = ["current_decider", "current_policy", "find_policy", "read_policy_again", "set_policy", "use_policy"]
+__all__ = [
+    "PolicyState",
+    "current_decider",
+    "current_policy",
+    "find_policy",
+    "policy_state",
+    "read_policy_again",
+    "restore_policy",
+    "set_policy",
+    "use_policy",
+]
 
 _logger = logging.getLogger("taint")
 _lock = threading.RLock()
@@ -96,6 +106,27 @@ def read_policy_again() -> Policy:
         msg = f"{error}\nThe policy read before stays in force."
         _logger.error("%s", msg)  # noqa: TRY400  # What is wrong is in the file, not in this stack.
         raise ConfigurationError(msg) from None
+
+
+class PolicyState(NamedTuple):
+    """The policy in force and where it was read, to be put back."""
+
+    decider: Decider
+    file: Path | None
+    environment: str | None
+
+
+def policy_state() -> PolicyState:
+    """Give the policy in force and where it was read."""
+    return PolicyState(current_decider(), _file, _environment)
+
+
+def restore_policy(state: PolicyState) -> None:
+    """Put back what `policy_state` gave; the mode, which is a setting of its own, stays as it is."""
+    global _current, _file, _environment  # As above.
+    with _lock:
+        _current, _file, _environment = state
+        set_taxonomy(state.decider.policy.taxonomy)
 
 
 def find_policy() -> Path | None:

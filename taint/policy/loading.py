@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from taint.errors import ConfigurationError
 from taint.modes import Mode
 from taint.policy.addresses import address_mistake
+from taint.policy.collecting import FieldRule, field_rule
 from taint.policy.rules import (
     Address,
     Conditions,
@@ -236,6 +237,7 @@ def make_policy(
         mode=here.mode or _mode(table.get("mode")),
         unlabelled=here.unlabelled or table.get("unlabelled", "allow"),
         consent_unavailable=table.get("consent_unavailable", "block"),
+        collected=tuple(_collected(table, taxonomy, mistakes)),
         rules=rules,
         suppressions=suppressions,
         rollout={
@@ -263,6 +265,22 @@ def make_policy(
     )
     mistakes.check()
     return policy
+
+
+def _collected(table: Mapping[str, Any], taxonomy: Taxonomy, mistakes: _Mistakes) -> Iterator[FieldRule]:
+    for route, fields in table.get("collected", {}).items():
+        for name, row in fields.items():
+            place = ("collected", route, name)
+            named = [row["purpose"]] if isinstance(row["purpose"], str) else row["purpose"]
+            purposes = _keys({"purpose": named}, "purpose", place, lambda one: known_purpose(one, taxonomy), mistakes)
+            kinds = [row["category"]] if "category" in row else []
+            categories = _keys(
+                {"category": kinds}, "category", place, lambda one: known_category(one, taxonomy), mistakes
+            )
+            kind = categories[0] if categories else None
+            rule = mistakes.attempt(place, partial(field_rule, route, name, purposes, kind), None)
+            if rule is not None:
+                yield rule
 
 
 def _sinks(table: Mapping[str, Any], here: Environment) -> dict[str, SinkSettings]:

@@ -7,7 +7,8 @@ is: labels that differ in their subject alone are one here.
      "evidence": "label", "path": "rows[0].phone", "rule": "purpose-limitation", "mode": "block", "count": 2,
      "labels": [{"purposes": ["security.mfa"], "category": "user.contact.phone_number", "source": "shop.enrol",
                  "consent": null, "trace": "00-...-01", "grants": [], "derivation": "direct"}],
-     "call_site": {"function": "shop.jobs.upload", "file": "jobs.py", "line": 12}, "suppressed": null, "advice": ""}
+     "call_site": {"function": "shop.jobs.upload", "file": "jobs.py", "line": 12}, "selected_at": null,
+     "suppressed": null, "advice": ""}
 
 Whoever writes a file of them may add keys of its own, such as a time; they are passed over.
 """
@@ -37,7 +38,7 @@ def flow_record(flow: Flow) -> dict[str, Any]:
     Labels: their keys, without the subject.
     """
     labels = dict.fromkeys(sorted(map(_Anonymous.of, flow.labels), key=repr))
-    site, suppressed = flow.call_site, flow.suppressed
+    suppressed = flow.suppressed
     return {
         "kind": FLOW,
         "outcome": flow.outcome.value,
@@ -49,7 +50,8 @@ def flow_record(flow: Flow) -> dict[str, Any]:
         "mode": flow.mode.value,
         "count": flow.count,
         "labels": [_label_record(label) for label in labels],
-        "call_site": None if site is None else {"function": site.function, "file": site.file, "line": site.line},
+        "call_site": _site_record(flow.call_site),
+        "selected_at": _site_record(flow.selected_at),
         "suppressed": None
         if suppressed is None
         else {
@@ -60,6 +62,14 @@ def flow_record(flow: Flow) -> dict[str, Any]:
         },
         "advice": flow.advice,
     }
+
+
+def _site_record(site: CallSite | None) -> dict[str, Any] | None:
+    return None if site is None else {"function": site.function, "file": site.file, "line": site.line}
+
+
+def _site(record: Any) -> CallSite | None:
+    return None if record is None else CallSite(record["function"], record["file"], int(record["line"]))
 
 
 class _Anonymous:
@@ -98,7 +108,7 @@ def flow_from_record(record: Mapping[str, Any]) -> Flow:
         ValueError: It is not one; the message names the field.
     """
     try:
-        site, suppressed = record.get("call_site"), record.get("suppressed")
+        suppressed = record.get("suppressed")
         return Flow(
             outcome=Outcome(record["outcome"]),
             sink=_text(record["sink"]),
@@ -109,7 +119,7 @@ def flow_from_record(record: Mapping[str, Any]) -> Flow:
             rule=_text(record["rule"]),
             mode=Mode(record["mode"]),
             count=int(record.get("count", 1)),
-            call_site=None if site is None else CallSite(site["function"], site["file"], int(site["line"])),
+            call_site=_site(record.get("call_site")),
             suppressed=None
             if suppressed is None
             else Suppression(
@@ -119,6 +129,7 @@ def flow_from_record(record: Mapping[str, Any]) -> Flow:
                 dt.date.fromisoformat(suppressed["expires"]),
             ),
             advice=_text(record.get("advice", "")),
+            selected_at=_site(record.get("selected_at")),
         )
     except KeyError as error:
         msg = f"not a flow record: the field {error.args[0]!r} is missing"

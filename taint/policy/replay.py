@@ -52,7 +52,8 @@ class Replay:
         by_rule: How many flows each rule of the other policy decides, by outcome.
         others: How many records are of another kind.
         unreadable: Numbers of the lines that are no records.
-        is_torn: Whether the last line is cut off, as when the writer was killed; it is not read.
+        torn: Numbers of the lines that are cut off, as when their writer was killed or its disk was full; they are
+            not read.
     """
 
     flows: int = 0
@@ -60,7 +61,7 @@ class Replay:
     by_rule: Counter[tuple[str, str]] = field(default_factory=Counter)
     others: int = 0
     unreadable: list[int] = field(default_factory=list)
-    is_torn: bool = False
+    torn: list[int] = field(default_factory=list)
 
     @property
     def changed(self) -> int:
@@ -80,13 +81,16 @@ def replay(lines: Iterable[bytes], policy: Policy) -> Replay:
     """
     found = Replay()
     settler = _Settler(policy)
-    number = 0
-    last = b"\n"
-    for number, last in enumerate(lines, start=1):
-        if not last.strip():
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
             continue
         try:
-            record = json.loads(last)
+            record = json.loads(line)
+        except ValueError:
+            # Whoever writes a trail writes its lines from their beginning.
+            (found.torn if line.startswith(b"{") else found.unreadable).append(number)
+            continue
+        try:
             if record["kind"] != FLOW:
                 found.others += 1
                 continue
@@ -98,9 +102,6 @@ def replay(lines: Iterable[bytes], policy: Policy) -> Replay:
         found.by_rule[change.rule, change.after] += 1
         if change.after != change.before:
             found.changes[change] += 1
-    if found.unreadable and found.unreadable[-1] == number and not last.endswith(b"\n"):
-        found.unreadable.pop()
-        found.is_torn = True
     return found
 
 

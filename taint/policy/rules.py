@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from taint.modes import Mode
+from taint.policy.collecting import FieldRule
 from taint.purposes import Purpose, Taxonomy
 
 __all__ = [
@@ -210,6 +211,7 @@ class Policy:
     unlabelled: str = "allow"
     consent_unavailable: str = "block"
     purposes: tuple[Purpose, ...] = ()
+    collected: tuple[FieldRule, ...] = ()
     rules: tuple[Rule, ...] = ()
     suppressions: tuple[Suppression, ...] = ()
     rollout: Mapping[str, Rollout] = field(default_factory=dict)

@@ -79,7 +79,9 @@ def _kind_error(value: object, at: Mapping[str, Any]) -> str | None:
         )
     if at.get("format") == "date":
         return None if _is_date(value) else f"a day such as 2026-01-31 is expected, not {_said(value)}"
-    types, said = _TYPES[at["type"]]
+    named = [at["type"]] if isinstance(at["type"], str) else at["type"]
+    types = tuple(kind for name in named for kind in _TYPES[name][0])
+    said = " or ".join(_TYPES[name][1] for name in named)
     if isinstance(value, types) and (not isinstance(value, bool) or bool in types):
         return None
     return f"{said} is expected, not {_said(value)}"

@@ -55,6 +55,8 @@ class Flow:
         call_site: Where the sink was called, or the comparison made.
         suppressed: The suppression that bears it; it is told and emitted all the same, but stops nothing.
         advice: What the rule tells people to do; for a gap, why there is no answer.
+        selected_at: Where, before the sink was called, the data was compared; the arguments carry no label, and may
+            be what that comparison selected.
     """
 
     outcome: Outcome
@@ -69,6 +71,7 @@ class Flow:
     call_site: CallSite | None = None
     suppressed: Suppression | None = None
     advice: str = ""
+    selected_at: CallSite | None = None
 
     @property
     def stops(self) -> bool:
@@ -101,6 +104,17 @@ class Flow:
             )
         sources = " and ".join(repr(source) for source in sorted(self.labels.sources))
         collected = f"collected{' by ' + sources if sources else ''} for {_listed(self.purposes)}"
+        if self.selected_at is not None and self.outcome is Outcome.GAP:
+            return (
+                f"whether sink {self.sink!r} may use what it got for {self.purpose!r} could not be decided: it may be "
+                f"{self.path}, of data that was {collected}. {self.advice}. Put a zone around that work."
+            )
+        if self.selected_at is not None:
+            return (
+                f"sink {self.sink!r} uses data for {self.purpose!r}, and what it got may be {self.path}: there data "
+                f"was compared that was {collected}{self._denied}. "
+                f"{self.advice or 'Select by data that was collected for that purpose.'}"
+            )
         if self.outcome is Outcome.GAP:
             return (
                 f"whether sink {self.sink!r} may use argument {self.path}{self._others} for {self.purpose!r} could "

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import wrapt
 
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.propagation.patches import Patch, Swap, apply_patches, revert_patches
 from taint.propagation.rewriting import remove_rewriting, rewrite_packages
 
@@ -67,7 +67,7 @@ def install(*, packages: Iterable[str] = ()) -> None:
         ConfigurationError: `packages` is no list of names.
         IntegrationError: A function to be wrapped does not exist. Nothing is wrapped then.
     """
-    if current_mode() is Mode.OFF:
+    if is_off():
         return
     _state.is_installed = True
     for name in (*GROUPS, *_added):

@@ -17,13 +17,13 @@ from typing import Any
 from taint.carriers.containers import is_atomic, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import TaintedProxy, add_labels, exact
+from taint.carriers.proxy import add_labels, exact
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
-from taint.propagation.patches import Wrapper
+from taint.propagation.patches import CARRIERS, ForCarriers, Wrapper
 
 __all__ = [
     "CARRIERS",
@@ -43,9 +43,6 @@ __all__ = [
     "segments",
     "through",
 ]
-
-CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
-"""By exact type: the quickest question, asked of every argument of every wrapped call."""
 
 Rule = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """(native value, native function, the call's own arguments) -> the value, labelled."""
@@ -214,16 +211,8 @@ def followed(rule: Rule, *, deep: bool = False, plain: bool = True, owner: bool 
     """
 
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for value in args:
-            if type(value) in CARRIERS:
-                break
-        else:
-            for value in kwargs.values():
-                if type(value) in CARRIERS:
-                    break
-            else:
-                if not (deep or owner) or not labels_in_call((*args, instance) if owner else args, kwargs):
-                    return wrapped(*args, **kwargs)
+        if (deep or owner) and not labels_in_call((*args, instance) if owner else args, kwargs):
+            return wrapped(*args, **kwargs)
         if plain:
             value = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
         else:
@@ -236,7 +225,7 @@ def followed(rule: Rule, *, deep: bool = False, plain: bool = True, owner: bool 
             report_internal_error(f"following {wrapped.__name__}", error)
             return _whole_after_error(value, args, kwargs)
 
-    return wrapper
+    return wrapper if deep or owner else ForCarriers(wrapper)
 
 
 def lazily(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -258,10 +247,7 @@ def lost(consumer: str) -> Wrapper:
     """Give the wrapper of a function whose result cannot carry labels: it counts them."""
 
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for value in (*args, *kwargs.values()):
-            if type(value) in CARRIERS:
-                count_loss(consumer)
-                return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
-        return wrapped(*args, **kwargs)
+        count_loss(consumer)
+        return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
 
-    return wrapper
+    return ForCarriers(wrapper)

@@ -37,8 +37,6 @@ def _from_name(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
 
 
 def _shown(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if identifier is None:  # The getter of a property is called as a function.
-        identifier = args[0]
     number = number_in(identifier)
     return carry_texts(wrapped(*args, **kwargs), number.labels if type(number) is TaintedInt else NO_LABELS)
 

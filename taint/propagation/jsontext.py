@@ -30,7 +30,7 @@ from taint.labels import Labels
 from taint.losses import count_loss
 from taint.propagation.follow import carry_texts, covered, exact, is_plain, piecewise
 from taint.propagation.patches import Patch, patches_in
-from taint.propagation.regex import TaintedPattern
+from taint.propagation.regex import TaintedPattern, seeing_patterns
 
 __all__ = ["patches"]
 
@@ -180,13 +180,6 @@ class _Numbers:
         return parse
 
 
-def _with_globals(function: Any, **names: Any) -> Callable[..., Any]:
-    """Give json's own function, seeing other globals."""
-    return types.FunctionType(
-        function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__
-    )
-
-
 def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, int]]:
     """Make json's Python scanner with a parser of strings that keeps the labels of the text."""
     native = json.decoder.scanstring  # type: ignore[attr-defined]  # Not in typeshed.
@@ -210,10 +203,10 @@ def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, 
         parse_int=numbers.parser(decoder.parse_int),
         parse_string=string,
         parse_array=decoder.parse_array,
-        parse_object=_with_globals(json.decoder.JSONObject, scanstring=string),  # type: ignore[attr-defined]  # As above.
+        parse_object=seeing_patterns(json.decoder.JSONObject, scanstring=string),  # type: ignore[attr-defined]  # As above.
         memo=_Memo(),
     )
-    make: Any = _with_globals(json.scanner.py_make_scanner, NUMBER_RE=numbers)  # type: ignore[attr-defined]  # As above.
+    make: Any = seeing_patterns(json.scanner.py_make_scanner, NUMBER_RE=numbers)  # type: ignore[attr-defined]  # As above.
     scan: Callable[[str, int], tuple[Any, int]] = make(context)
     return scan
 

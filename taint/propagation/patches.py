@@ -1,9 +1,12 @@
 """Putting wrappers around library functions, and taking every one off again.
 
-One way for all of them: `wrapt.FunctionWrapper` around the original, put where the original was.
-`uninstall` puts the identical original back; where somebody else has meanwhile wrapped our wrapper,
-it stays in their chain and passes everything through. A wrapped function can be pickled and copied
-as the native one can.
+One way for all of them: a plain function in the place of a Python function, and in the place of what C
+code gives a callable that seems to be that. `uninstall` puts the identical original back; where
+somebody else has meanwhile wrapped ours, it stays in their chain and passes everything through. A
+wrapped function can be pickled and copied as the native one can.
+
+Most wrappers have nothing to do where no argument is a carrier: one test of each argument's type
+decides that here, and costs half of what a wrapt function wrapper does by itself.
 """
 
 from __future__ import annotations
@@ -14,36 +17,62 @@ import pkgutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-import wrapt
-
+from taint.carriers.proxy import TaintedProxy
+from taint.carriers.text import TaintedBytes, TaintedStr
 from taint.errors import IntegrationError
 
-__all__ = ["Patch", "Swap", "Wrapper", "apply_patches", "patches_in", "revert_patches"]
+__all__ = ["CARRIERS", "ForCarriers", "Patch", "Swap", "Wrapper", "apply_patches", "patches_in", "revert_patches"]
+
+CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
+"""By exact type: the quickest question, asked of every argument of every wrapped call."""
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 """wrapt's protocol: (wrapped, instance, args, kwargs)."""
 
 
-class _BoundWrapper(wrapt.BoundFunctionWrapper[Any, Any]):
-    """A wrapped method, bound: pickled as the native bound method is."""
+@dataclass(frozen=True, slots=True)
+class ForCarriers:
+    """A wrapper that is asked only where an argument of the call is a carrier.
 
-    def __reduce_ex__(self, _protocol: Any) -> Any:
-        return getattr, (self._self_instance, self.__name__)
+    Args:
+        wrapper: What is called then.
+    """
 
-    def __copy__(self) -> Any:
-        return self
+    wrapper: Wrapper
 
-    def __deepcopy__(self, _memo: object) -> Any:
-        return self
+    def __call__(
+        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call the wrapper, whatever the arguments are."""
+        return self.wrapper(wrapped, instance, args, kwargs)
 
 
-class _FunctionWrapper(wrapt.FunctionWrapper[Any, Any]):
-    """A wrapped function: pickled by its name and copied as itself, as functions are."""
+class _Native(functools.partial[Any]):
+    """What stands for a callable of C code: it calls ours, and is for everything else the native one.
 
-    __bound_function_wrapper__ = _BoundWrapper
+    A plain function in its place would become a method where a class has it as an attribute.
+    """
+
+    _native: Any
+
+    @property  # type: ignore[misc]  # typeshed: it can be set too.
+    def __class__(self) -> Any:
+        return type(self._native)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._native == (other._native if type(other) is _Native else other))
+
+    def __hash__(self) -> int:
+        return hash(self._native)
+
+    def __repr__(self) -> str:
+        return repr(self._native)
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         place = f"{self.__module__}:{self.__qualname__}"
@@ -59,6 +88,28 @@ class _FunctionWrapper(wrapt.FunctionWrapper[Any, Any]):
 
     def __deepcopy__(self, _memo: object) -> Any:
         return self
+
+
+class _NativeClass(_Native):
+    """What stands for a class: it makes what ours makes of a call, and is the class for everything else."""
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, self._native)
+
+    def __subclasscheck__(self, subclass: type) -> bool:
+        return issubclass(subclass, self._native)
+
+    def __mro_entries__(self, _bases: tuple[Any, ...]) -> tuple[type, ...]:
+        return (self._native,)
+
+    def __getitem__(self, parameters: Any) -> Any:
+        return self._native[parameters]
+
+    def __or__(self, other: Any) -> Any:
+        return self._native | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self._native
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +183,63 @@ def apply_patches(patches: Iterable[Patch | Swap], *, group: str = "") -> None:
             if isinstance(patch, Swap):
                 applied.replacement = patch.make(original)
             else:
-                is_on = functools.partial(getattr, applied, "is_on")
-                applied.replacement = _replacement(original, patch.wrapper, is_on)
+                applied.replacement = _replacement(applied)
             setattr(patch.owner, patch.name, applied.replacement)
             _applied.append(applied)
 
 
-def _replacement(original: Any, wrapper: Wrapper, is_on: Callable[[], bool]) -> Any:
-    if (
-        isinstance(original, property) and original.fget is not None
-    ):  # wrapt binds functions only; a property's getter is one.
-        getter = _FunctionWrapper(original.fget, wrapper, enabled=is_on)
-        return property(getter, original.fset, original.fdel, original.__doc__)
-    return _FunctionWrapper(original, wrapper, enabled=is_on)
+def _replacement(applied: _Applied) -> Any:
+    original: Any = applied.original
+    is_method = isinstance(applied.patch.owner, type)
+    if isinstance(original, property) and original.fget is not None:
+        return property(_calling(original.fget, applied, _method), original.fset, original.fdel, original.__doc__)
+    if isinstance(original, staticmethod):
+        return staticmethod(_calling(original.__func__, applied, _function))
+    if isinstance(original, classmethod):
+        return classmethod(_calling(original.__func__, applied, _method))
+    if type(original) is FunctionType:
+        return _calling(original, applied, _method if is_method else _function)
+    kind = _NativeClass if isinstance(original, type) else _Native
+    replacement = kind(_calling(original, applied, _function))
+    replacement._native = original  # noqa: SLF001  # Ours.
+    functools.update_wrapper(replacement, original)
+    return replacement
+
+
+def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any], Any]) -> Any:
+    wrapper = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
+    if not isinstance(wrapper, ForCarriers):
+        return functools.update_wrapper(make(native, applied, wrapper), native)
+    concerned = make(native, applied, wrapper.wrapper)
+
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            if type(value) in CARRIERS:
+                return concerned(*args, **kwargs)
+        if not kwargs:
+            return native(*args)
+        for value in kwargs.values():
+            if type(value) in CARRIERS:
+                return concerned(*args, **kwargs)
+        return native(*args, **kwargs)
+
+    return functools.update_wrapper(replacement, native)
+
+
+def _function(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., Any]:
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(native, None, args, kwargs) if applied.is_on else native(*args, **kwargs)
+
+    return replacement
+
+
+def _method(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., Any]:
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        if not args or not applied.is_on:
+            return native(*args, **kwargs)
+        return wrapper(MethodType(native, args[0]), args[0], args[1:], kwargs)
+
+    return replacement
 
 
 def revert_patches(*, group: str = "") -> None:

@@ -13,9 +13,9 @@ from typing import Any
 from taint.carriers.text import TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
-from taint.propagation.follow import by_characters, carry_texts, exact, followed, labels_in_call, on_all
-from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
-from taint.propagation.regex import pattern_swaps
+from taint.propagation.follow import CARRIERS, by_characters, carry_texts, exact, followed, labels_in_call, on_all
+from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.regex import seeing_patterns
 
 __all__ = ["patches"]
 
@@ -49,6 +49,13 @@ def _end(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs:
     return carry_texts(value, labels_in_call(args, kwargs))
 
 
+def _escaped(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    for value in (*args, *kwargs.values()):
+        if type(value) in CARRIERS:
+            wrapped = seeing_patterns(wrapped)
+    return wrapped(*args, **kwargs)
+
+
 def _path_text(wrapped: Callable[..., Any], path: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap `str(path)`: the parts are labelled, the separator that joins them asks nobody."""
     value = wrapped(*args, **kwargs)
@@ -80,13 +87,11 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "subprocess": {"list2cmdline": followed(on_all, deep=True, plain=False)},
     "posixpath": _OS_PATH,
     "ntpath": _OS_PATH,
-    "glob": {},
+    "glob": {"escape": _escaped},
     "pathlib": {"PurePath.__str__": _path_text},
 }
 
 
-def patches(module: ModuleType) -> Iterator[Patch | Swap]:
+def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in one of these modules."""
-    yield from patches_in(module, _WRAPPERS[module.__name__])
-    if module.__name__ == "glob":
-        yield from pattern_swaps(module)
+    return patches_in(module, _WRAPPERS[module.__name__])

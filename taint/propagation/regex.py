@@ -1,9 +1,10 @@
 """`re`: what is found in a labelled text is labelled, at exact positions.
 
-`re.compile` and the module's functions are wrapped. A compiled pattern is a C object that nothing
-can be added to, so that `re.compile` gives it out in a `TaintedPattern`; a match in a labelled text
-comes in a `TaintedMatch`. Both are the native ones for `isinstance` and everything else. A pattern
-that was compiled before `install()` stays native.
+The module's functions are wrapped. A compiled pattern is a C object that nothing can be added to, and
+stays one: a program that compiles many runs at its own speed. Its methods, called on a labelled text,
+are followed in packages that are rewritten, and where the standard library does it for the program; in
+other code what they find is plain. A pattern whose own text is labelled comes in a `TaintedPattern`, and a
+match in a labelled text in a `TaintedMatch`. Both are the native ones for `isinstance`.
 
 A template is expanded, and a user's function called, as often as natively.
 """
@@ -12,11 +13,10 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
-
-import wrapt
 
 from taint.carriers import observation
 from taint.carriers.coverage import concatenated, cut
@@ -26,15 +26,16 @@ from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
-from taint.losses import count_loss
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all, through
-from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
+from taint.propagation.patches import Patch, Wrapper, patches_in
 
-__all__ = ["TaintedMatch", "TaintedPattern", "patches", "pattern_swaps"]
+__all__ = ["TaintedMatch", "TaintedPattern", "patches", "seeing_patterns"]
 
 _END = sys.maxsize
 _TEXTS = (TaintedStr, TaintedBytes)
 _PLAIN = frozenset((str, bytes, int, re.RegexFlag, re.Pattern))
+"""What cannot bring a label into a call; a function that replaces can."""
+
 _TOKEN = re.compile(r"\\g<[^>]*>|\\0[0-7]{0,2}|\\[0-3][0-7]{2}|\\[1-9][0-9]?|\\.|[^\\]+", re.DOTALL)
 
 
@@ -129,32 +130,51 @@ def _expanded(match: TaintedMatch, template: Any, value: Any) -> Any:
     return joined if joined == value else carry_texts(value, labels_of(match) | labels_of(template))
 
 
-class TaintedPattern(wrapt.ObjectProxy[Any]):
+class TaintedPattern:
     """A compiled pattern whose results carry the labels of the text that is searched."""
 
-    _self_text: Any
+    __slots__ = ("_native", "_text")
 
     def __init__(self, pattern: Any, text: Any = None) -> None:
         """Hold a compiled pattern and, where it is labelled, the text of the pattern."""
-        super().__init__(pattern.__wrapped__ if isinstance(pattern, TaintedPattern) else pattern)
-        self._self_text = text
+        self._native: Any = getattr(pattern, "native", pattern)
+        self._text = text
+
+    @property  # type: ignore[misc]  # typeshed: it can be set too.
+    def __class__(self) -> Any:
+        """The native class, for `isinstance`."""
+        return type(self._native)
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the native attribute: flags, number and names of groups."""
+        return getattr(self._native, name)
+
+    @property
+    def native(self) -> Any:
+        """The compiled pattern itself."""
+        return self._native
+
+    @property
+    def shown(self) -> Any:
+        """What a match says that it was found by: the pattern itself, unless its own text is labelled."""
+        return self._native if self._text is None else self
 
     @property
     def pattern(self) -> Any:
         """The text of the pattern."""
-        return self.__wrapped__.pattern if self._self_text is None else self._self_text
+        return self._native.pattern if self._text is None else self._text
 
     def __repr__(self) -> str:
         """Show the native pattern."""
-        return repr(self.__wrapped__)
+        return repr(self._native)
 
     def __eq__(self, other: object) -> bool:
         """Compare as the native pattern does."""
-        return bool(self.__wrapped__ == (other.__wrapped__ if isinstance(other, TaintedPattern) else other))
+        return bool(self._native == (other._native if type(other) is TaintedPattern else other))
 
     def __hash__(self) -> int:
         """Hash as the native pattern does."""
-        return hash(self.__wrapped__)
+        return hash(self._native)
 
     def __copy__(self) -> Any:
         """Give the pattern itself, as for every immutable value."""
@@ -166,34 +186,34 @@ class TaintedPattern(wrapt.ObjectProxy[Any]):
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         """Pickle as the native pattern does; it is compiled anew where it is read."""
-        return re.compile, (self.__wrapped__.pattern, self.__wrapped__.flags)
+        return re.compile, (self.pattern, self._native.flags)
 
     def match(self, string: Any, pos: Any = 0, endpos: Any = _END) -> Any:
         """Match at the beginning."""
-        return _found(self, string, self.__wrapped__.match(string, pos, endpos))
+        return _found(self, string, self._native.match(string, pos, endpos))
 
     def fullmatch(self, string: Any, pos: Any = 0, endpos: Any = _END) -> Any:
         """Match all of it."""
-        return _found(self, string, self.__wrapped__.fullmatch(string, pos, endpos))
+        return _found(self, string, self._native.fullmatch(string, pos, endpos))
 
     def search(self, string: Any, pos: Any = 0, endpos: Any = _END) -> Any:
         """Find the first match."""
-        return _found(self, string, self.__wrapped__.search(string, pos, endpos))
+        return _found(self, string, self._native.search(string, pos, endpos))
 
     def finditer(self, string: Any, pos: Any = 0, endpos: Any = _END) -> Any:
         """Find all matches, one by one."""
-        found = self.__wrapped__.finditer(string, pos, endpos)
-        return (TaintedMatch(match, string, self) for match in found) if type(string) in CARRIERS else found
+        found = self._native.finditer(string, pos, endpos)
+        return (TaintedMatch(match, string, self.shown) for match in found) if type(string) in CARRIERS else found
 
     def findall(self, string: Any, pos: Any = 0, endpos: Any = _END) -> list[Any]:
         """Give the texts of all matches."""
         if type(string) not in CARRIERS:
-            return self.__wrapped__.findall(string, pos, endpos)  # type: ignore[no-any-return]  # A native list.
+            return self._native.findall(string, pos, endpos)  # type: ignore[no-any-return]  # A native list.
         return _findall(self, string, pos, endpos)
 
     def split(self, string: Any, maxsplit: Any = 0) -> list[Any]:
         """Split at the matches."""
-        parts: list[Any] = self.__wrapped__.split(exact(string), maxsplit)
+        parts: list[Any] = self._native.split(exact(string), maxsplit)
         return _split(self, string, maxsplit, parts) if type(string) in CARRIERS else parts
 
     def sub(self, repl: Any, string: Any, count: Any = 0) -> Any:
@@ -205,7 +225,7 @@ class TaintedPattern(wrapt.ObjectProxy[Any]):
         return self._replaced("subn", repl, string, count)
 
     def _replaced(self, name: str, repl: Any, string: Any, count: Any) -> Any:
-        native = getattr(self.__wrapped__, name)
+        native = getattr(self._native, name)
         if callable(repl):
             return _sub_function(self, native, repl, string, count)
         value = native(exact(repl), exact(string), count)
@@ -213,22 +233,34 @@ class TaintedPattern(wrapt.ObjectProxy[Any]):
             return value
         return _sub_template(self, value, repl, string, count)
 
-    def scanner(self, string: Any, *args: Any, **kwargs: Any) -> Any:
-        """Give a native scanner, whose matches carry no labels."""
-        if type(string) in CARRIERS:
-            count_loss("re.Pattern.scanner")
-        return self.__wrapped__.scanner(string, *args, **kwargs)
+    def scanner(self, string: Any, pos: Any = 0, endpos: Any = _END) -> Any:
+        """Give a scanner, whose matches follow each other."""
+        scanner = self._native.scanner(string, pos, endpos)
+        return _Scanner(self, string, scanner) if type(string) in _TEXTS else scanner
+
+
+class _Scanner:
+    """A native scanner over a labelled text."""
+
+    def __init__(self, pattern: TaintedPattern, string: Any, scanner: Any) -> None:
+        self.pattern, self._owner, self._string, self._native = pattern.shown, pattern, string, scanner
+
+    def match(self) -> Any:
+        return _found(self._owner, self._string, self._native.match())
+
+    def search(self) -> Any:
+        return _found(self._owner, self._string, self._native.search())
 
 
 def _found(pattern: Any, string: Any, match: Any) -> Any:
     if observation.active:  # To look for a text by a pattern is to compare it: a zone is told.
         observation.observe(labels_of(string) | labels_of(pattern.pattern), "match")
-    return match if match is None or type(string) not in _TEXTS else TaintedMatch(match, string, pattern)
+    return match if match is None or type(string) not in _TEXTS else TaintedMatch(match, string, pattern.shown)
 
 
 def _findall(pattern: TaintedPattern, string: Any, pos: Any, endpos: Any) -> list[Any]:
     """Do what `findall` is documented to do: no group, one group, a tuple of groups."""
-    native = pattern.__wrapped__
+    native = pattern.native
     count, empty = native.groups, exact(string)[:0]
     found = []
     for match in native.finditer(string, pos, endpos):
@@ -239,7 +271,7 @@ def _findall(pattern: TaintedPattern, string: Any, pos: Any, endpos: Any) -> lis
 
 
 def _split(pattern: TaintedPattern, string: Any, maxsplit: Any, value: list[Any]) -> list[Any]:
-    native, parts, at = pattern.__wrapped__, [], 0
+    native, parts, at = pattern.native, [], 0
     for done, match in enumerate(native.finditer(exact(string))):
         if maxsplit and done >= maxsplit:
             break
@@ -273,7 +305,7 @@ def _sub_function(pattern: TaintedPattern, native: Callable[..., Any], repl: Any
     is_labelled = type(string) in CARRIERS
 
     def replace(match: re.Match[Any]) -> Any:
-        replacement = repl(TaintedMatch(match, string, pattern) if is_labelled else match)
+        replacement = repl(TaintedMatch(match, string, pattern.shown) if is_labelled else match)
         put.append((*match.span(), exact(string)[:0] if replacement is None else replacement))
         return exact(replacement)
 
@@ -291,12 +323,12 @@ def _sub_template(pattern: TaintedPattern, value: Any, repl: Any, string: Any, c
     put: list[tuple[int, int, Any]] = []
 
     def replace(match: re.Match[Any]) -> Any:
-        expansion = TaintedMatch(match, string, pattern).expand(repl)
+        expansion = TaintedMatch(match, string, pattern.shown).expand(repl)
         put.append((*match.span(), expansion))
         return exact(expansion)
 
     def label() -> Any:
-        pattern.__wrapped__.sub(replace, exact(string), count)
+        pattern.native.sub(replace, exact(string), count)
         return _labelled(value, string, put)
 
     return _guarded(label, value, labels_of(string) | labels_of(repl))
@@ -311,13 +343,13 @@ def _guarded(label: Callable[[], Any], value: Any, labels: Labels) -> Any:
 
 
 def _compile(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Compile from exact text, whose cache knows nothing of labels; the pattern remembers its own text."""
     text = args[0] if args else kwargs.get("pattern")
-    if isinstance(text, TaintedPattern):
-        args = (text.__wrapped__, *args[1:])
+    if type(text) is TaintedPattern:
+        wrapped(text.native, *args[1:], **kwargs)  # For what it refuses.
+        return text
     compiled = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
-    return (
-        text if isinstance(text, TaintedPattern) else TaintedPattern(compiled, text if type(text) in _TEXTS else None)
-    )
+    return TaintedPattern(compiled, text) if type(text) in _TEXTS else compiled
 
 
 def _function(name: str) -> Wrapper:
@@ -342,17 +374,13 @@ def _function(name: str) -> Wrapper:
         if len(args) > len(names) + 1 or not set(names[:2]) <= given.keys() <= set(names):
             return wrapped(*args, **kwargs)  # Which raises.
         pattern = given.pop("pattern")
-        if isinstance(pattern, TaintedPattern):
-            pattern = pattern.__wrapped__
         text = pattern if type(pattern) in _TEXTS else None
-        return getattr(TaintedPattern(_native_compile(exact(pattern), flags), text), name)(**given)
+        if type(pattern) is not TaintedPattern or flags:
+            compiled: Any = re.compile(getattr(pattern, "native", pattern) if text is None else exact(text), flags)
+            pattern = TaintedPattern(compiled, text)
+        return getattr(pattern, name)(**given)
 
     return wrapper
-
-
-def _native_compile(pattern: Any, flags: Any) -> Any:
-    compiled: Any = re.compile(pattern, flags)
-    return compiled.__wrapped__ if isinstance(compiled, TaintedPattern) else compiled
 
 
 def patches(module: ModuleType) -> Iterator[Patch]:
@@ -364,9 +392,21 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     return patches_in(module, wrappers | {name: _function(name) for name in functions})
 
 
-def pattern_swaps(module: ModuleType, *classes: str) -> Iterator[Swap]:
-    """Give the compiled patterns of a module and of some of its classes, to be exchanged for ones that carry."""
-    for owner in (module, *(getattr(module, name) for name in classes)):
-        for name, value in list(vars(owner).items()):
-            if type(value) is re.Pattern:
-                yield Swap(owner, name, TaintedPattern)
+def seeing_patterns(function: Callable[..., Any], **names: Any) -> Callable[..., Any]:
+    """Give a copy of a library's own function that sees, in its module, patterns which carry.
+
+    Args:
+        function: A Python function, or a method of one object.
+        names: Other names that it is to see instead of the module's.
+    """
+    native: Any = getattr(function, "__func__", function)
+    patterns = {name: TaintedPattern(value) for name, value in native.__globals__.items() if type(value) is re.Pattern}
+    copy = types.FunctionType(
+        native.__code__,
+        {**native.__globals__, **patterns, **names},
+        native.__name__,
+        native.__defaults__,
+        native.__closure__,
+    )
+    copy.__kwdefaults__ = native.__kwdefaults__
+    return copy if native is function else types.MethodType(copy, function.__self__)  # type: ignore[attr-defined]  # Bound.

@@ -32,7 +32,7 @@ from taint.propagation.follow import (
     piecewise,
 )
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
-from taint.propagation.regex import pattern_swaps
+from taint.propagation.regex import TaintedPattern
 
 __all__ = ["patches", "stream_swaps"]
 
@@ -382,6 +382,20 @@ def _joined_values(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ..
     return result
 
 
+def _read(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Let a parser read by patterns that carry; it looks them up on itself."""
+    names = ("SECTCRE", "_optcre")
+    before = {name: vars(parser)[name] for name in names if name in vars(parser)}
+    for name in names:
+        setattr(parser, name, TaintedPattern(getattr(parser, name)))
+    try:
+        return wrapped(*args, **kwargs)
+    finally:
+        for name in names:
+            delattr(parser, name)
+        vars(parser).update(before)
+
+
 def _line_made(wrapped: Callable[..., Any], line: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Keep the labelled text of a line, which Python 3.13 makes a `str` of its own of."""
     wrapped(*args, **kwargs)
@@ -434,6 +448,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "configparser": {
         "_Line.__init__": _line_made,
         "_Line._strip_inline": _line_clean,
+        "RawConfigParser._read": _read,
         "RawConfigParser._join_multiline_values": _joined_values,
         "RawConfigParser._write_section": _written,
         "BasicInterpolation.before_get": followed(_interpolated, deep=True, plain=False),
@@ -446,5 +461,3 @@ def patches(module: ModuleType) -> Iterator[Patch | Swap]:
     """Give what there is to wrap in one of these modules."""
     yield from patches_in(module, _WRAPPERS[module.__name__])
     yield from stream_swaps(module)
-    if module.__name__ == "configparser":
-        yield from pattern_swaps(module, "RawConfigParser", "BasicInterpolation", "ExtendedInterpolation")

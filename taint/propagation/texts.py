@@ -18,6 +18,7 @@ from taint.propagation.follow import (
     carry_texts,
     exact,
     followed,
+    is_plain,
     labels_in_call,
     lazily,
     lost,
@@ -25,7 +26,7 @@ from taint.propagation.follow import (
     piecewise,
 )
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
-from taint.propagation.regex import pattern_swaps
+from taint.propagation.regex import TaintedPattern, seeing_patterns
 from taint.propagation.streams import stream_swaps
 
 __all__ = ["patches"]
@@ -62,6 +63,28 @@ def _vformat(wrapped: Callable[..., Any], formatter: Any, args: tuple[Any, ...],
         return value, automatic
     joined = join_pieces(recorder.pieces)
     return (joined if joined == value else carry_texts(value, labels_of(recorder.pieces))), automatic
+
+
+class _Filled:
+    """Stands for a `string.Template` while it is filled in, with a pattern that carries."""
+
+    def __init__(self, template: Any) -> None:
+        self._template = template
+        self.pattern = TaintedPattern(template.pattern)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._template, name)
+
+
+def _substituted(wrapped: Callable[..., Any], template: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if is_plain(template.template) and is_plain(args) and is_plain(kwargs):
+        return wrapped(*args, **kwargs)
+    return wrapped.__func__(_Filled(template), *args, **kwargs)  # type: ignore[attr-defined]  # A bound method.
+
+
+def _dedented(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    text = args[0] if args else kwargs.get("text")
+    return (seeing_patterns(wrapped) if type(text) is TaintedStr else wrapped)(*args, **kwargs)
 
 
 def _wrapped_lines(value: Any, native: Callable[..., Any], args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
@@ -166,12 +189,17 @@ def _literal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
 _ON_ALL = followed(on_all)
 _SHOWN = followed(on_all, deep=True, plain=False)
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "string": {"Formatter._vformat": _vformat, "capwords": _ON_ALL},
+    "string": {
+        "Formatter._vformat": _vformat,
+        "capwords": _ON_ALL,
+        **dict.fromkeys(("Template.substitute", "Template.safe_substitute"), _substituted),
+    },
     "textwrap": {
         "TextWrapper.wrap": followed(_wrapped_lines),
         "TextWrapper.fill": _fill,
         "shorten": followed(_shorten),
         "indent": followed(_indent),
+        "dedent": _dedented,
     },
     "unicodedata": {
         "normalize": followed(_normalize),
@@ -197,10 +225,6 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
 
 def patches(module: ModuleType) -> Iterator[Patch | Swap]:
     """Give what there is to wrap in one of these modules."""
-    name = module.__name__
-    yield from patches_in(module, _WRAPPERS[name])
-    if name == "string":
-        yield from pattern_swaps(module, "Template")
-    elif name in ("textwrap", "shlex", "pprint"):
-        yield from pattern_swaps(module)
+    yield from patches_in(module, _WRAPPERS[module.__name__])
+    if module.__name__ in ("shlex", "pprint"):
         yield from stream_swaps(module)

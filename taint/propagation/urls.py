@@ -8,11 +8,11 @@ from typing import Any
 
 from taint.carriers.coverage import concatenated, cut
 from taint.carriers.operations import coverage_of
-from taint.carriers.text import join_pieces
+from taint.carriers.text import TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, through
-from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
-from taint.propagation.regex import TaintedPattern, pattern_swaps
+from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.regex import TaintedPattern, seeing_patterns
 
 __all__ = ["patches"]
 
@@ -79,6 +79,11 @@ def _cookies(wrapped: Callable[..., Any], _cookie: Any, args: tuple[Any, ...], k
     return wrapped(*args, **kwargs)
 
 
+def _parsing(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap the steps of a parser of HTML that take text out of what it was fed."""
+    return (seeing_patterns(wrapped) if type(parser.rawdata) is TaintedStr else wrapped)(*args, **kwargs)
+
+
 _QUOTING = ("quote", "quote_plus", "unquote", "unquote_plus", "quote_from_bytes", "unquote_to_bytes")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "urllib.parse": {
@@ -88,7 +93,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "urljoin": followed(_joined),
     },
     "html": dict.fromkeys(("escape", "unescape"), followed(through)),
-    "html.parser": {},
+    "html.parser": {f"HTMLParser.{name}": _parsing for name in ("goahead", "parse_starttag", "parse_endtag")},
     "http.cookies": {
         "Morsel.OutputString": _output,
         "Morsel.output": _output,
@@ -98,7 +103,6 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
 }
 
 
-def patches(module: ModuleType) -> Iterator[Patch | Swap]:
+def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in one of these modules."""
-    yield from patches_in(module, _WRAPPERS[module.__name__])
-    yield from pattern_swaps(module)
+    return patches_in(module, _WRAPPERS[module.__name__])

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from taint.policy import Outcome, Policy, current_policy, find_policy, load_poli
 from taint.policy.explanation import explain
 from taint.policy.replay import Change, Replay, replay
 from taint.purposes import known_category, known_purpose
-from taint.telemetry.audit import segments
+from taint.report.reading import lines_of
+from taint.wording import counted
 
 __all__ = ["add_parser"]
 
@@ -141,7 +142,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     policy = _policy(options.policy, options.environment)
-    found = replay(_lines_of(Path(options.audit)), policy)
+    found = replay(lines_of(options.audit), policy)
     if options.json:
         sys.stdout.write(json.dumps(_as_json(found)) + "\n")
     else:
@@ -151,19 +152,8 @@ def _replay(options: argparse.Namespace) -> int:
     return CHANGES if found.changed else NO_CHANGE
 
 
-def _lines_of(audit: Path) -> Iterator[bytes]:
-    """Give the lines of an audit trail: of the files that were rotated away first."""
-    files = segments(audit)
-    if not files:
-        msg = f"no audit file at {str(audit)!r}. Name the file that taint.configure(audit=...) writes."
-        raise ConfigurationError(msg)
-    for one in files:
-        with one.open("rb") as lines:
-            yield from lines
-
-
 def _as_text(found: Replay) -> list[str]:
-    lines = [f"{found.flows} flows, {found.changed} would change"]
+    lines = [f"{counted(found.flows, 'flow')}, {found.changed} would change"]
     ways: Counter[tuple[str, str]] = Counter()
     for change, count in found.changes.items():
         ways[change.before, change.after] += count
@@ -175,13 +165,20 @@ def _as_text(found: Replay) -> list[str]:
     lines += ["", "decided by"]
     lines += [f"  {count:>9}  {rule} ({outcome})" for (rule, outcome), count in sorted(found.by_rule.items())]
     if found.others:
-        lines.append(f"{found.others} records of other kinds were passed over")
-    if found.is_torn:
-        lines.append("the last line is cut off and was passed over")
+        what = "record of another kind was" if found.others == 1 else "records of other kinds were"
+        lines.append(f"{found.others} {what} passed over")
+    if found.torn:
+        what = "line is cut off and was" if len(found.torn) == 1 else "lines are cut off and were"
+        lines.append(f"{len(found.torn)} {what} passed over: {_first(found.torn)}")
     if found.unreadable:
-        first = ", ".join(map(str, found.unreadable[:10]))
-        lines.append(f"{len(found.unreadable)} lines are no records and were passed over: {first}")
+        what = "line is no record and was" if len(found.unreadable) == 1 else "lines are no records and were"
+        lines.append(f"{len(found.unreadable)} {what} passed over: {_first(found.unreadable)}")
     return lines
+
+
+def _first(numbers: Sequence[int]) -> str:
+    """List the first numbers of lines."""
+    return ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")  # noqa: PLR2004  # As many as fit.
 
 
 def _said(change: Change) -> str:
@@ -213,7 +210,7 @@ def _as_json(found: Replay) -> dict[str, Any]:
         ],
         "others": found.others,
         "unreadable": found.unreadable,
-        "is_torn": found.is_torn,
+        "torn": found.torn,
     }
 
 
@@ -222,8 +219,8 @@ def _check(options: argparse.Namespace) -> int:
     for warning in policy.warnings:
         sys.stdout.write(f"{warning}\n")
     sys.stdout.write(
-        f"{policy.origin}: {len(policy.rules)} rules, {len(policy.suppressions)} suppressions, "
-        f"{len(policy.taxonomy.purposes)} purposes ({policy.taxonomy.name}), "
+        f"{policy.origin}: {counted(len(policy.rules), 'rule')}, {counted(len(policy.suppressions), 'suppression')}, "
+        f"{counted(len(policy.taxonomy.purposes), 'purpose')} ({policy.taxonomy.name}), "
         f"mode {policy.mode.value if policy.mode else 'of the process'}\n"
     )
     return CHANGES if policy.warnings else NO_CHANGE

@@ -2,7 +2,7 @@
 
 Every line holds the hash of the line before (`prev`) and its own (`hash`, of everything in the line
 before it): a line that is removed, changed or moved breaks the chain at that place. The hash of the last
-line stands in a file beside it (`.head`), so that lines missing at the end are found too. Whoever can
+line stands in a file beside it (`.head`), so that lines missing at the end are found too, also when others follow. Whoever can
 write both files can write a new chain, unless a key is given, which makes the hashes HMACs.
 
 Lines are written with one system call under a lock that the system drops with its process: a process
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from taint.errors import ConfigurationError
+from taint.wording import counted
 
 try:
     import fcntl
@@ -135,11 +136,24 @@ class AuditFile:
         with self._thread_lock:
             if self._pid != os.getpid():
                 self._open()
-            fcntl.flock(self._head, fcntl.LOCK_EX)
+            self._lock()
             try:
                 yield
             finally:
                 fcntl.flock(self._head, fcntl.LOCK_UN)
+
+    def _lock(self) -> None:
+        """Lock the note of the end that stands beside the file now: others lock that one, not one that was removed."""
+        fcntl.flock(self._head, fcntl.LOCK_EX)
+        while not _is_at(self._head, Path(f"{self.path}.head")):
+            try:
+                head = os.open(f"{self.path}.head", _FLAGS, 0o600)
+            except OSError:
+                fcntl.flock(self._head, fcntl.LOCK_UN)
+                raise
+            os.close(self._head)  # Gives up its lock.
+            self._head, self._size = head, -1
+            fcntl.flock(self._head, fcntl.LOCK_EX)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one record.
@@ -184,26 +198,23 @@ class AuditFile:
 
     def _follow(self) -> None:
         """Find the end of the chain again where another process has written, rotated or died."""
-        there = self._stat()
-        here = os.fstat(self._file)
-        if there is None or (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+        if not _is_at(self._file, self.path):
             self._reopen()
-            here = os.fstat(self._file)
+        here = os.fstat(self._file)
         if here.st_size == self._size:
             return
         self._size = here.st_size
         if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
             self._size += os.write(self._file, b"\n")  # Ends the line that a killed process left torn.
-        for segment in reversed(segments(self.path)):
-            last = _last_link(segment, self._key)
-            if last is not None:
-                self._last = last
-                return
-
-    def _stat(self) -> os.stat_result | None:
-        with suppress(FileNotFoundError):
-            return self.path.stat()
-        return None
+        found = (_last_link(segment, self._key) for segment in reversed(segments(self.path)))
+        last = next((link for link in found if link is not None), None)
+        noted = _noted_link(os.pread(self._head, 128, 0))
+        # The note is written after the line. Where it is ahead, lines were taken away: the chain goes on from where it
+        # was, so that they are missed.
+        if last is not None:
+            self._last = last
+        if noted is not None and noted.seq > self._last.seq:
+            self._last = noted
 
     def _rotate(self) -> None:
         numbers = [int(one.suffix[1:]) for one in segments(self.path) if one != self.path]
@@ -216,6 +227,21 @@ class AuditFile:
         file = os.open(self.path, _FLAGS | os.O_APPEND, 0o600)
         os.close(self._file)
         self._file, self._size = file, -1
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether what is open is what stands at a path."""
+    here = os.fstat(descriptor)
+    with suppress(FileNotFoundError):
+        there = path.stat()
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return False
+
+
+def _noted_link(note: bytes) -> _Link | None:
+    """Read the note of the end; None where there is none yet."""
+    own, _, seq = note.decode("ascii", "replace").strip().partition(" ")
+    return _Link(int(seq), "", own, is_true=True) if re.fullmatch("[0-9a-f]{64}", own) and seq.isdigit() else None
 
 
 def _last_link(path: Path, key: bytes | None) -> _Link | None:
@@ -252,7 +278,8 @@ class Verification:
 
     def __str__(self) -> str:
         """Say it for people."""
-        said = f"{self.lines} lines in their place, {self.torn} torn, {len(self.problems)} problems"
+        lines, problems = counted(self.lines, "line"), counted(len(self.problems), "problem")
+        said = f"{lines} in their place, {self.torn} torn, {problems}"
         return "\n".join([said, *self.problems])
 
 
@@ -283,8 +310,9 @@ def verify(path: str | os.PathLike[str], *, key: bytes | None = None) -> Verific
                     found.problems.append(f"{place}: the line was changed")
                 if link.prev != last.hash:
                     missing = link.seq - last.seq - 1
+                    verb = "is" if missing == 1 else "are"
                     what = (
-                        f"{missing} lines before it are missing"
+                        f"{counted(missing, 'line')} before it {verb} missing"
                         if missing > 0
                         else "it does not follow the line before"
                     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from taint.evidence.catalog import catalog
 from taint.flows.declared import SINKS, SOURCES
 from taint.policy import Flow
 
@@ -27,6 +28,9 @@ class FlowCoverage:
         for kind, declarations in (("source", SOURCES), ("sink", SINKS)):
             self._declared[kind] |= declarations.where
             self._reached[kind] |= declarations.reached & declarations.where.keys()
+        columns = catalog.sources
+        self._declared["source"] |= {name: f"column {column}" for name, column in columns.items()}
+        self._reached["source"] |= catalog.reached & columns.keys()
 
     def as_data(self) -> dict[str, Any]:
         """Give it as plain data, for the controller of a distributed run."""

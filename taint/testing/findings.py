@@ -13,10 +13,10 @@ from typing import Any
 
 from taint.errors import ConfigurationError
 from taint.policy import Flow
+from taint.report.kinds import without_indices
 
 __all__ = ["Baseline", "Finding", "as_data", "explain", "finding_of", "from_data", "is_allowed_by", "name_matches"]
 
-_INDEX = re.compile(r"\[\d+\]")
 BASELINE_VERSION = 1
 
 
@@ -57,7 +57,7 @@ class Finding:
     @property
     def key(self) -> tuple[str, ...]:
         """What stays the same when lines move and rows change: by this a baseline knows it again."""
-        place = _INDEX.sub("[*]", self.path)
+        place = without_indices(self.path)
         return (self.sink, self.purpose, *self.sources, *self.collected_for, self.evidence, place, self.rule, self.file)
 
     @property
@@ -151,7 +151,7 @@ class Baseline:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["version"] != BASELINE_VERSION:
                 raise ValueError  # noqa: TRY301  # Said below, with everything else that may be wrong.
-            self.entries = {tuple(one["key"]): one for one in data["known"]}
+            self.entries = {tuple(one["key"]): {**one, "tests": list(one["tests"])} for one in data["known"]}
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"not a baseline: {str(path)!r}. A baseline is JSON of version {BASELINE_VERSION}, as "
@@ -161,17 +161,34 @@ class Baseline:
     def __contains__(self, finding: Finding) -> bool:
         return finding.key in self.entries
 
-    def write(self, findings: Iterable[Finding]) -> int:
-        """Replace what is known by these findings and give their number."""
-        known = {one.key: {"key": list(one.key), "title": one.title} for one in findings}
+    def write(self, findings: Iterable[Finding], tests: set[str]) -> int:
+        """Replace what is known by these findings and give their number.
+
+        Args:
+            findings: Of this run.
+            tests: Which tests ran: what was known from others alone stays known.
+        """
+        found: dict[tuple[str, ...], list[Finding]] = {}
+        for one in findings:
+            found.setdefault(one.key, []).append(one)
+        known = {key: one for key, one in self.entries.items() if tests.isdisjoint(one["tests"])}
+        for key, ones in found.items():
+            kept = [test for test in self.entries.get(key, {}).get("tests", ()) if test not in tests]
+            seen = sorted({*kept, *(one.test for one in ones)})
+            known[key] = {"key": list(key), "title": ones[0].title, "tests": seen}
         data = {"version": BASELINE_VERSION, "known": [known[key] for key in sorted(known)]}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         return len(known)
 
-    def fixed(self, findings: Iterable[Finding]) -> list[str]:
-        """Give the titles of entries that no finding matches any more."""
+    def fixed(self, findings: Iterable[Finding], tests: set[str]) -> list[str]:
+        """Give the titles of entries that no finding matches any more, though one of their tests ran."""
         seen = {one.key for one in findings}
-        return [str(one["title"]) for key, one in self.entries.items() if key not in seen]
+        return [
+            str(one["title"])
+            for key, one in self.entries.items()
+            if key not in seen and not tests.isdisjoint(one["tests"])
+        ]
 
 
 def as_data(findings: Iterable[Finding]) -> list[dict[str, Any]]:

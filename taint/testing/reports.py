@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +10,12 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from taint.errors import ConfigurationError
+from taint.policy import Outcome
+from taint.report.kinds import SUPPRESSED, Kind, Origin, Tally, without_indices
+from taint.report.page import Page, render
 from taint.testing.findings import Finding
 from taint.version import __version__
+from taint.wording import counted
 
 __all__ = ["KINDS", "Report", "parse_report"]
 
@@ -72,30 +75,33 @@ def _junit(findings: Sequence[Finding], known: Known) -> str:
     return ET.tostring(suites, encoding="unicode", xml_declaration=True)
 
 
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>Violations in tests</title>
-<style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui;margin:2rem}}table{{border-collapse:collapse}}
-th,td{{border:1px solid #8888;padding:.3rem .6rem;text-align:left;vertical-align:top}}</style>
-<h1>Violations in tests</h1><p>{count}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></html>
-"""
-
-
 def _html(findings: Sequence[Finding], known: Known) -> str:
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{html.escape(cell)}</td>"
-            for cell in (
-                *("known" if one.key in known else "new", one.test, ", ".join(one.sources), one.sink, one.evidence),
-                *(one.path, f"{one.file}:{one.line}", one.message),
-            )
-        )
-        + "</tr>"
-        for one in findings
+    """Write the page that `python -m taint report` writes, of a run's findings."""
+    tally = Tally()
+    for one in findings:
+        tally.of(_kind(one, is_known=one.key in known)).add()
+    about = counted(len({one.test for one in findings}), "test")
+    names = {SUPPRESSED: "known"}
+    return render(Page("Violations in tests", about, tally.seen, verdict_names=names)).rstrip("\n")
+
+
+def _kind(finding: Finding, *, is_known: bool) -> Kind:
+    """Give a finding as the kind of flow that it is; whose purpose is whose is not kept apart in a finding."""
+    sources, category = finding.sources or ("",), " and ".join(finding.categories)
+    return Kind(
+        verdict=SUPPRESSED if is_known else Outcome.VIOLATION.value,
+        origins=tuple(Origin(source, finding.collected_for, category) for source in sources),
+        sink=finding.sink,
+        purpose=finding.purpose,
+        evidence=finding.evidence,
+        path=without_indices(finding.path),
+        rule=finding.rule,
+        function=finding.function,
+        file=finding.file,
+        line=finding.line,
+        note=finding.message,
+        test=finding.test,
     )
-    names = ("", "Test", "Source", "Sink", "Evidence", "Path", "Call", "What to do")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return _PAGE.format(count=f"{len(findings)} in all", head=head, rows=rows)
 
 
 KINDS: Final[dict[str, tuple[str, Callable[[Sequence[Finding], Known], str]]]] = {

@@ -28,6 +28,8 @@ SHARED = {
     "base",
     "calls",
     "cursors",
+    "django_queries",
+    "django_requests",
     "enveloped",
     "json_calls",
     "markup_carrier",
@@ -35,6 +37,7 @@ SHARED = {
     "outgoing",
     "redis_commands",
     "registry",
+    "sqlalchemy_consent",
     "sqlalchemy_lineage",
     "sqlalchemy_rows",
 }

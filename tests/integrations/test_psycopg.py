@@ -19,6 +19,9 @@ from psycopg import sql
 
 import taint
 from taint.carriers.number import TaintedInt
+from taint.evidence.catalog import catalog
+from taint.evidence.lineage import Column
+from taint.evidence.row_labels import sealed
 from taint.integrations.psycopg import PsycopgIntegration
 from taint.testing import record
 
@@ -110,11 +113,93 @@ def test_zone(database: Any) -> None:
     assert taint.check(found, purpose="advertising", sink="crm").is_allowed
 
 
-def test_copy_is_a_gap(database: Any) -> None:
-    """COPY is not followed, and says so."""
+COPIES = {
+    "table": "copy pg_users (id, phone) to stdout",
+    "query": "COPY (select id, lower(phone) from pg_users) TO STDOUT",
+    "quoted": """copy "pg_users" ( id , "phone" ) to stdout""",
+    "binary": "copy pg_users (id, phone) to stdout (format binary)",
+}
+
+
+@pytest.mark.parametrize("statement", COPIES.values(), ids=COPIES)
+def test_rows_of_copy_are_labelled(database: Any, statement: str) -> None:
+    """The rows of COPY carry the labels of the columns that they are of, and no others do."""
+    with record() as seen, database.cursor().copy(statement) as copy:
+        rows = list(copy.rows())
+        assert copy.read_row() is None
+    assert len(rows) == 2
+    for number, phone in rows:
+        assert facts(number) == set()
+        assert facts(phone) == DIRECT
+    assert not seen.gaps
+
+
+def test_blocks_of_copy_are_a_gap(database: Any) -> None:
+    """What COPY gives block by block cannot carry labels, and says so; columns without labels are no gap."""
+    with record() as seen, database.cursor().copy("copy pg_users (name) to stdout") as copy:
+        assert b"".join(copy) == b"n1\nn2\n"
+    assert not seen.gaps
     with record() as seen, database.cursor().copy("copy pg_users (phone) to stdout") as copy:
-        assert b"".join(copy)
-    assert [gap.evidence for gap in seen.gaps] == ["lineage"]
+        assert b"".join(copy) == b"+1415\n+1416\n"
+    assert ["blocks of a buffer" in gap.path for gap in seen.gaps] == [True]
+
+
+def test_copy_in_a_zone(database: Any) -> None:
+    """COPY of a labelled column, and of the rows of a match, is stopped in an advertising zone; the twin passes."""
+    with taint.zone("advertising.audiences"):
+        for statement in (COPIES["table"], f"copy ({MATCH}) to stdout"):
+            with pytest.raises(taint.PurposeViolationError), database.cursor().copy(statement):
+                raise AssertionError
+        with database.cursor().copy(f"copy ({TWIN}) to stdout") as copy:
+            assert list(copy.rows()) == [("1",)]
+
+
+def test_copy_takes_carriers(database: Any) -> None:
+    """Carriers of every type are written by COPY as their values, and using them in a zone is the zone's use."""
+    number, phone, day = (taint.label(one, purpose="security.mfa") for one in (9, "+1417", dt.date(2001, 2, 3)))
+    with database.cursor().copy("copy pg_users (id, phone, name) from stdin") as copy:
+        copy.write_row((number, phone, day))
+    assert database.execute("select phone, name from pg_users where id = 9").fetchone() == ("+1417", "2001-02-03")
+    with (
+        taint.zone("advertising"),
+        pytest.raises(taint.PurposeViolationError),
+        database.cursor().copy("copy pg_uploads from stdin") as copy,
+    ):
+        copy.write_row([phone])
+
+
+def test_copy_past_the_companion_is_a_gap(database: Any) -> None:
+    """COPY into a column whose values have labels of their own is a gap where it does not write those too."""
+    catalog.add_companion(Column("pg_uploads", "phone"), Column("pg_uploads", "labels"))
+    try:
+        database.execute("alter table pg_uploads add column labels text")
+        with record() as seen, database.cursor().copy("copy pg_uploads (phone) from stdin") as copy:
+            copy.write_row(["x"])
+        assert ["pg_uploads.labels are not" in gap.path for gap in seen.gaps] == [True]
+        with record() as seen, database.cursor().copy("copy pg_uploads (phone, labels) from stdin") as copy:
+            copy.write_row(["y", sealed(taint.labels_of(taint.label("y", purpose="security.mfa")), "y")])
+        found = dict(database.execute("select phone, labels from pg_uploads where phone = 'y'").fetchall())
+        assert taint.labels_of(list(found)).purposes == {"security.mfa"}
+        assert not seen.gaps
+    finally:
+        catalog._companions.clear()
+        catalog.version += 1
+
+
+def test_labelled_parameter_in_a_zone(database: Any) -> None:
+    """A query that looks a labelled value up is the zone's use of it; its safe twin passes."""
+    security, marketing = (taint.label("+1415", purpose=purpose) for purpose in ("security.mfa", "advertising"))
+    query = "select phone from pg_uploads where phone = %s"
+    with taint.zone("advertising.audiences"):
+        for ask, text, parameters in (
+            (database.execute, query, [security]),
+            (database.execute, query.replace("%s", "%(a)s"), {"a": security}),
+            (database.cursor().executemany, "insert into pg_uploads values (%s)", [[security]]),
+        ):
+            with pytest.raises(taint.PurposeViolationError):
+                ask(text, parameters)
+        assert database.execute(query, [marketing]).fetchone() == ("+1415",)
+    assert database.execute(query, [security]).fetchone() == ("+1415",)
 
 
 @pytest.mark.parametrize(

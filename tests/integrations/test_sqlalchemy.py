@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
 import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -361,6 +363,71 @@ def test_labelled_values_can_be_bound(engine: sa.Engine) -> None:
     with Session(engine) as session:
         found = session.execute(sa.select(User.born, User.key, User.phone_hash).where(User.id >= 9)).all()
     assert found == [(dt.date(2001, 2, 3), uuid.UUID(int=9), PHONE)] * 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["+1415", 7, b"x", Decimal("1.5"), dt.date(2001, 2, 3), uuid.UUID(int=5)],
+    ids=lambda value: type(value).__name__,
+)
+def test_labelled_literals(engine: sa.Engine, value: Any) -> None:
+    """A literal of a carrier has the type of its value, and is rendered and executed as that is."""
+    labelled_value = taint.label(value, purpose="security.mfa")
+    assert repr(sa.literal(labelled_value).type) == repr(sa.literal(value).type)
+    assert repr(sa.bindparam("x", labelled_value).type) == repr(sa.bindparam("x", value).type)
+    inlined = [
+        str(sa.select(sa.literal(one)).compile(engine, compile_kwargs={"literal_binds": True}))
+        for one in (labelled_value, value)
+    ]
+    assert inlined[0] == inlined[1]
+    with Session(engine) as session:
+        for one in (labelled_value, value):
+            query = sa.select(User.id, sa.literal(one)).where(User.id == 1, sa.literal(one).is_not(None))
+            assert session.execute(query).one()[0] == 1
+
+
+def test_labelled_parameter_in_a_zone(engine: sa.Engine) -> None:
+    """A query that looks a labelled value up in an unlabelled column is the zone's use of it; its safe twin passes."""
+    security, marketing = (taint.label(HASH, purpose=purpose) for purpose in ("security.mfa", "advertising"))
+    with Session(engine) as session:
+        for query in (
+            sa.select(Upload).where(Upload.hash == security),
+            sa.text("SELECT hash FROM sa_uploads WHERE hash = :h").bindparams(h=security),
+        ):
+            with taint.zone("advertising.audiences"), pytest.raises(taint.PurposeViolationError) as stopped:
+                session.execute(query)
+            assert stopped.value.violation.evidence == "comparison"
+            assert "SQL parameter" in stopped.value.violation.path
+            with record() as seen:
+                session.execute(query)
+            assert not seen.flows
+        with taint.zone("advertising.audiences"):
+            assert session.scalars(sa.select(Upload).where(Upload.hash == marketing)).one().hash == HASH
+
+
+def test_garbage_is_collected_after_a_load(engine: sa.Engine) -> None:
+    """Loading leaves the collector as it was: on where it was on, off where the program has turned it off."""
+    with Session(engine) as session:
+        for is_on in (True, False, True):
+            (gc.enable if is_on else gc.disable)()
+            try:
+                assert session.execute(sa.select(users)).all()
+                assert gc.isenabled() is is_on
+                with pytest.raises(ZeroDivisionError):
+                    session.execute(sa.select(sa.type_coerce(User.phone_hash, _Broken()))).all()
+                assert gc.isenabled() is is_on
+            finally:
+                gc.enable()
+
+
+class _Broken(sa.types.TypeDecorator[str]):
+    """A type whose values cannot be loaded."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_result_value(self, _value: Any, _dialect: Any) -> Any:
+        raise ZeroDivisionError
 
 
 def test_unreadable_text_is_a_gap(engine: sa.Engine) -> None:

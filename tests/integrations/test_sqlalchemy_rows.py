@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,8 +21,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import taint
-from taint.integrations.sqlalchemy import own_labels
-from taint.integrations.sqlalchemy_rows import decoded, encoded
+from taint.evidence.row_labels import decoded, encoded, opened, sealed, set_seal_keys
+from taint.integrations.sqlalchemy import SqlalchemyIntegration, labelled, own_labels
 from taint.testing import record
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -132,8 +135,14 @@ def test_insert(engine: sa.Engine, insert: Callable[[Session], object]) -> None:
     assert not seen.gaps
 
 
+def _contact(session: Session) -> Contact:
+    found = session.get(Contact, 1)  # `get_one` came with SQLAlchemy 2.0.22.
+    assert found is not None
+    return found
+
+
 def _change_attribute(session: Session, value: str) -> None:
-    session.get_one(Contact, 1).value = value
+    _contact(session).value = value
 
 
 UPDATES: dict[str, Callable[[Session, str], object]] = {
@@ -177,7 +186,7 @@ def test_update_of_another_column(engine: sa.Engine) -> None:
         _add_each(session)
         session.commit()
         session.execute(sa.update(Contact).values(name="x"))
-        session.get_one(Contact, 1).name = "y"
+        _contact(session).name = "y"
         session.commit()
     assert stored(engine) == {1: SECURITY, 2: MARKETING, 3: NONE}
 
@@ -231,13 +240,13 @@ def test_rollback(engine: sa.Engine) -> None:
     with Session(engine) as session:
         session.add(Contact(id=1, value=security("x")))
         session.commit()
-        session.get_one(Contact, 1).value = marketing("y")
+        _contact(session).value = marketing("y")
         session.flush()
         with session.begin_nested() as savepoint:
             session.execute(contacts.update().values(value="z"))
             savepoint.rollback()
         session.rollback()
-        assert session.get_one(Contact, 1).value == "x"
+        assert _contact(session).value == "x"
     assert stored(engine) == {1: SECURITY}
 
 
@@ -325,7 +334,7 @@ def test_text_of_labels_comes_back() -> None:
     one, other = taint.labels_of(security("x")), taint.labels_of(marketing("y"))
     assert decoded(encoded(one) or "") == one
     assert decoded(f"{encoded(one)}\n\n{encoded(other)}") == one | other
-    assert encoded(taint.labels_of("plain")) is None
+    assert encoded(taint.labels_of("plain")) == ""
 
 
 @pytest.mark.parametrize("text", ["x", "{}", "[]", '{"purposes":[]}', '{"purposes":["a"],"more":1}', '{"purposes":3}'])
@@ -341,3 +350,191 @@ def test_companion_with_something_else_is_a_gap(engine: sa.Engine) -> None:
         session.execute(contacts.insert(), [{"id": 1, "value": "x", "value_labels": "other"}])
         assert session.scalars(sa.select(Contact)).one().value == "x"
     assert ["something else" in gap.path for gap in seen.gaps] == [True]
+
+
+class Guarded(Base):
+    """A column with a companion that also says what its values were collected for, where nothing else is known."""
+
+    __tablename__ = "own_guarded"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[str | None] = mapped_column(info=labelled(purpose="security.mfa"))
+    value_labels: Mapped[str | None] = mapped_column(sa.Text, **own_labels("value"))
+
+
+guarded: Any = Guarded.__table__
+
+BEHIND: dict[str, tuple[str, str]] = {
+    "update": ("UPDATE own_guarded SET value = 'other' WHERE id = 1", "do not belong together"),
+    "labels alone": ('UPDATE own_guarded SET value_labels = \'{"seal":":0000"}\' WHERE id = 1', "do not belong"),
+    "labels of another": (
+        "UPDATE own_guarded SET value_labels = (SELECT g.value_labels FROM own_guarded g WHERE g.id = 2) WHERE id = 1",
+        "do not belong",
+    ),
+    "no labels": ("UPDATE own_guarded SET value_labels = NULL WHERE id = 1", "without its labels"),
+    "insert": ("DELETE FROM own_guarded WHERE id = 1;INSERT INTO own_guarded (id, value) VALUES (1, 'x')", "without"),
+    "a seal cut off": (
+        'UPDATE own_guarded SET value_labels = \'{"purposes":["advertising"]}\' WHERE id = 1',
+        "not sealed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), BEHIND.values(), ids=BEHIND)
+def test_change_behind_the_back_is_found(engine: sa.Engine, change: str, said: str) -> None:
+    """What a program without the library changes is found when the row is read: the column's label holds, and a gap.
+
+    The twin in the next row, which nobody has touched, keeps its own labels.
+    """
+    with Session(engine) as session:
+        session.execute(guarded.insert(), [{"id": 1, "value": marketing("a")}, {"id": 2, "value": marketing("b")}])
+        session.commit()
+    taint.uninstall()
+    with engine.begin() as connection:
+        for statement in change.split(";"):
+            connection.exec_driver_sql(statement)
+    taint.install(integrations=["sqlalchemy"])
+    with Session(engine) as session, record() as seen:
+        first, second = session.scalars(sa.select(Guarded).order_by(Guarded.id))
+        assert taint.labels_of(first.value).purposes >= SECURITY
+        assert taint.labels_of(second.value).purposes == MARKETING
+    assert [said in gap.path for gap in seen.gaps] == [True]
+
+
+def test_update_by_text_is_a_gap_when_it_is_executed(engine: sa.Engine) -> None:
+    """SQL text that writes a value and not its labels is a gap at once; text that writes both, or neither, is none."""
+    with Session(engine) as session, record() as seen:
+        for harmless in (
+            "UPDATE own_contacts SET name = 'x'",
+            "UPDATE own_contacts SET value = NULL, value_labels = NULL",
+            "DELETE FROM own_contacts",
+        ):
+            session.execute(sa.text(harmless))
+        assert not seen.gaps
+        session.execute(sa.text("UPDATE own_contacts SET value = 'x'"))
+        session.execute(sa.text("INSERT INTO own_contacts (id, value) VALUES (1, 'x')"))
+        assert ["own labels in own_contacts.value_labels are not" in gap.path for gap in seen.gaps] == [True, True]
+
+
+def test_reading_by_text(engine: sa.Engine) -> None:
+    """SQL text that gives the companion too labels row by row; one that does not is a gap."""
+    with Session(engine) as session:
+        _add_each(session)
+        session.commit()
+        with record() as seen:
+            rows = session.execute(sa.text("SELECT c.value, c.value_labels FROM own_contacts c ORDER BY id")).all()
+        assert not seen.gaps
+        with record() as seen:
+            session.execute(sa.text("SELECT value FROM own_contacts"))
+        assert ["which the query does not give" in gap.path for gap in seen.gaps] == [True]
+    assert [set(taint.labels_of(row[0]).purposes) for row in rows] == [SECURITY, MARKETING, NONE]
+
+
+def test_labels_of_an_expression_cannot_be_held_against_it(engine: sa.Engine) -> None:
+    """A value that the database computes has the labels of what it is made of, and a gap says they are not sealed."""
+    with Session(engine) as session:
+        session.execute(contacts.insert().values(id=1, value=sa.func.upper(security("a"))))
+        session.commit()
+        with record() as seen:
+            assert session.scalars(sa.select(Contact)).one().value == "A"
+    assert ["joined by the database" in gap.path for gap in seen.gaps] == [True]
+    assert stored(engine) == {1: SECURITY}
+
+
+def test_declared_label_gives_way_to_own_labels(engine: sa.Engine) -> None:
+    """What a column says of all its values holds only for those that have no labels of their own."""
+    with Session(engine) as session, record() as seen:
+        session.execute(guarded.insert(), [{"id": 1, "value": marketing("a")}, {"id": 2, "value": security("b")}])
+        with taint.zone("advertising"):
+            rows = session.scalars(sa.select(Guarded).order_by(Guarded.id)).all()
+        assert [set(taint.labels_of(row.value).purposes) for row in rows] == [MARKETING, SECURITY]
+        assert not seen.flows
+        with taint.zone("advertising"), pytest.raises(taint.PurposeViolationError):
+            session.execute(sa.select(Guarded.value))
+
+
+class TestKeys:
+    """Seals that are signed."""
+
+    KEYS: ClassVar = {"old": b"o" * 32, "new": b"n" * 32}
+
+    def _read(self, engine: sa.Engine, keys: dict[str, bytes]) -> tuple[set[str], list[str]]:
+        taint.uninstall()
+        taint.install(integrations=[SqlalchemyIntegration(seal_keys=keys)])
+        with Session(engine) as session, record() as seen:
+            value = session.scalars(sa.select(Guarded)).one().value
+        return set(taint.labels_of(value).purposes), [gap.path for gap in seen.gaps]
+
+    def test_rotation(self, engine: sa.Engine) -> None:
+        """A seal by a key that is still accepted holds; one by a key that is gone, or by none, does not."""
+        taint.uninstall()
+        taint.install(integrations=[SqlalchemyIntegration(seal_keys={"old": self.KEYS["old"]})])
+        with Session(engine) as session:
+            session.add(Guarded(id=1, value=marketing("a")))
+            session.commit()
+        assert self._read(engine, {"new": self.KEYS["new"], "old": self.KEYS["old"]}) == (MARKETING, [])
+        purposes, gaps = self._read(engine, {"new": self.KEYS["new"]})
+        assert purposes == MARKETING | SECURITY
+        assert ["not signed with a key that is known" in gap for gap in gaps] == [True]
+        purposes, gaps = self._read(engine, {"old": b"x" * 32})
+        assert purposes == MARKETING | SECURITY
+        assert ["do not belong together" in gap for gap in gaps] == [True]
+
+    def test_unkeyed_seal_is_not_enough(self, engine: sa.Engine) -> None:
+        """Where there are keys, a seal that anybody can make does not take away the column's label."""
+        with Session(engine) as session:
+            session.add(Guarded(id=1, value=marketing("a")))
+            session.commit()
+        assert self._read(engine, {}) == (MARKETING, [])
+        assert self._read(engine, self.KEYS)[0] >= SECURITY
+
+    @pytest.mark.parametrize("keys", [{"a": b"short"}, {"a b": b"x" * 32}, {"": b"x" * 32}])
+    def test_unusable_keys(self, keys: dict[str, bytes]) -> None:
+        """A key that is too short, or has no usable id, is refused without being shown."""
+        with pytest.raises(taint.ConfigurationError, match="a key of seals is not usable") as refused:
+            set_seal_keys(keys)
+        assert "xxxx" not in str(refused.value)
+        assert "short'" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "change"),
+    [
+        (sa.Integer(), 7, 8),
+        (sa.Numeric(10, 2, asdecimal=True), Decimal("1.50"), Decimal("2.5")),
+        (sa.Date(), dt.date(2001, 2, 3), dt.date(2001, 2, 4)),
+        (sa.Uuid(), uuid.UUID(int=5), uuid.UUID(int=6)),
+        (sa.LargeBinary(), b"\0\xff", b"\0"),
+        (sa.CHAR(6), "abc", "abd"),
+        (sa.Unicode(20), "é\U0001f600", "e"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_seals_of_other_types(engine: sa.Engine, column: Any, value: Any, change: Any) -> None:
+    """A value of any type comes back to a seal that fits it, and another value does not."""
+    table = sa.Table(
+        "own_typed",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("value", column),
+        sa.Column("labels", sa.Text, **own_labels("value")),
+    )
+    with engine.connect() as connection, record() as seen:
+        table.create(connection)
+        connection.execute(table.insert(), [{"id": 1, "value": taint.label(value, purpose="security.mfa")}])
+        row = connection.execute(sa.select(table)).one()
+        assert taint.labels_of(row.value).purposes == SECURITY
+        assert not seen.gaps
+        connection.execute(table.update().values(value=change, labels=table.c.labels))
+        connection.execute(sa.select(table)).one()
+        assert ["do not belong together" in gap.path for gap in seen.gaps] == [True]
+        connection.rollback()
+    table.drop(engine, checkfirst=True)
+
+
+@pytest.mark.parametrize("value", [1.5, dt.datetime(2001, 2, 3, 4, 5, 6, 7, dt.UTC), 2.0])
+def test_values_that_come_back_as_others_are_not_held_against(value: object) -> None:
+    """Of a value that databases round, or move to another time zone, only the labels are sealed."""
+    labels = taint.labels_of(security("x"))
+    text = sealed(labels, value)
+    assert opened(text, "something else", is_whole=True) == (labels, "")
+    assert opened((text or "").replace("mfa", "mfb"), value, is_whole=True)[1]

@@ -165,3 +165,19 @@ def test_declare_needs_a_table() -> None:
     """A column without its table is refused with what to write."""
     with pytest.raises(taint.ConfigurationError, match=r"written as 'users\.phone'"):
         declare("phone", purpose="security.mfa")
+
+
+def test_labelled_parameter_in_a_zone() -> None:
+    """A query that looks a labelled value up is the zone's use of it; its safe twin passes."""
+    taint.install(integrations=["sqlite3"])
+    database = sqlite3.connect(":memory:")
+    database.execute("create table l3_seen (phone)")
+    security, marketing = (taint.label("+1415", purpose=purpose) for purpose in ("security.mfa", "advertising"))
+    with taint.zone("advertising.audiences"):
+        with pytest.raises(taint.PurposeViolationError):
+            database.execute("select * from l3_seen where phone = ?", [security])
+        with pytest.raises(taint.PurposeViolationError):
+            database.executemany("insert into l3_seen values (:a)", [{"a": security}])
+        database.execute("insert into l3_seen values (?)", [marketing])
+    assert database.execute("select count(*) from l3_seen where phone = ?", [security]).fetchone() == (1,)
+    database.close()

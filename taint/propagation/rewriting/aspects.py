@@ -77,9 +77,7 @@ _CONTAINERS = frozenset(
 _FLAT = frozenset((list, tuple, set, frozenset, dict))
 
 _bind = types.MethodType
-# This module is imported with the first rewritten one, when `install()` has wrapped `re.compile` already.
-_compiled: Any = re.compile("")
-_NATIVE_METHODS = frozenset((type("".join), type(getattr(_compiled, "__wrapped__", _compiled).match)))
+_NATIVE_METHODS = frozenset((type("".join), type(re.compile("").match)))
 """Two types: a C method that is told its defining class is of a subtype, which has no name in `types`."""
 
 _OWN_FILES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120  # Compared with co_filename.
@@ -397,7 +395,7 @@ text_center, text_ljust, text_replace, text_rjust = map(_with_carrier, ("center"
 
 
 _OF_PATTERN = {
-    **dict.fromkeys(("match", "fullmatch", "search", "findall", "finditer"), ("string", "pos", "endpos")),
+    **dict.fromkeys(("match", "fullmatch", "search", "findall", "finditer", "scanner"), ("string", "pos", "endpos")),
     "split": ("string", "maxsplit"),
     **dict.fromkeys(("sub", "subn"), ("repl", "string", "count")),
 }
@@ -418,6 +416,7 @@ def _of_pattern(name: str, takes: tuple[str, ...]) -> Callable[..., Any]:
             return native(owner, *args, **kwargs)  # Which raises.
         return getattr(TaintedPattern(owner), name)(*args, **kwargs)
 
+    aspect.__name__ = name  # Under which pickle finds the native method of one that is kept.
     return aspect
 
 

@@ -9,7 +9,8 @@ first statement; a module in which nothing is replaced stays as it is.
 
 Left alone, since the carrier is asked: `+`, `+=`, `*`, slices. Left alone, since their result would be
 refused by C code: `int(x)`, `float(x)`. Left alone, since nobody sees the call: `str.join(sep, x)`,
-and a method that is passed on uncalled, as in `map(",".join, rows)`.
+and a method that is passed on uncalled, as in `map(",".join, rows)`; a pattern's method that is given a
+name (`find = PATTERN.search`) is followed.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from taint.propagation.rewriting.templates import CONVERSIONS, format_values, is
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 6
+REVISION = 7
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
 _ON_TEXT = ("replace", "center", "ljust", "rjust")
+_OF_PATTERN = {
+    **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer", "scanner"), slice(1)),
+    **dict.fromkeys(("sub", "subn"), slice(2)),
+}
 _METHODS = {
     **dict.fromkeys(("join", "format", "format_map"), slice(None)),
     **dict.fromkeys(_ON_TEXT, slice(1, 2)),
-    **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer"), slice(1)),
-    **dict.fromkeys(("sub", "subn"), slice(2)),
+    **_OF_PATTERN,
 }
 """Methods of `str`, `bytes` and compiled patterns, and which of their arguments the result holds."""
 
@@ -104,6 +108,8 @@ def _is_constant(node: ast.expr) -> bool:
         return True
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, ast.Not) or _is_constant(node.operand)
+    if isinstance(node, ast.IfExp):
+        return _is_constant(node.body) and _is_constant(node.orelse)
     return isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts))
 
 
@@ -172,6 +178,14 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_TypeAlias(self, node: ast.AST) -> ast.AST:
+        return node
+
+    # A method that is kept under a name, to be called later.
+
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Attribute) and node.value.attr in _OF_PATTERN:
+            node.value = self._call("method", [node.value], node.value)
         return node
 
     # f-strings

@@ -1,0 +1,141 @@
+"""Django: fields of requests and forms are labelled, and so is what the ORM loads; queries in zones are decided.
+
+Source: what `collected=`, or the policy's table `[collected]`, says of a request's fields: `GET`, `POST`, `FILES`
+(names and contents), `body`, `headers`, `META` (headers and the query string), `COOKIES`, arguments of the view,
+`get_full_path()`; a field of a form, or a model's column, whose annotation says so:
+`phone: Annotated[str, taint.Collected("security.mfa")] = models.CharField(...)`.
+Sink: none of its own. Inside a zone every query is decided before the database is asked (evidence `lineage`).
+
+Covered: WSGI, ASGI and the test client; forms and model forms, after validation; a view under `taint.zone`. ORM and
+`connection.cursor()`, each by the query's lineage, with sqlglot. A request begins with no zone of another one.
+
+Not covered: `path`, `build_absolute_uri()`, `read()` and the upload handlers' raw chunks; what middleware reads before
+the route is known; a value's own labels, which are lost in a column that declares none; a primary key of several
+columns, for other types than text and int; `Model.objects.raw` with columns that are renamed by `translations`;
+database functions and views that read a labelled column.
+
+    import taint
+    taint.configure(policy={"collected": {"*": {"phone": {"purpose": "security.mfa"}}}})
+    taint.install(integrations=["django"])   # or DjangoIntegration(collected={...}) without a policy
+    from django import conf, http, test, urls
+    def view(request): return http.HttpResponse(taint.labels_of(request.GET["phone"]).purposes)
+    conf.settings.configure(ROOT_URLCONF=(urls.path("", view),), ALLOWED_HOSTS=["*"])
+    test.Client().get("/?phone=1").content == b"security.mfa"
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from taint.carriers.proxy import is_carrier
+from taint.carriers.values import apply_labels
+from taint.flows.handover import clean_state
+from taint.flows.requests import CollectedFields, Collection, Table
+from taint.guard import report_internal_error
+from taint.integrations.base import Integration
+from taint.integrations.calls import exact
+from taint.integrations.django_queries import declare_model, query_patches
+from taint.integrations.django_requests import collected_in, label_request
+from taint.integrations.enveloped import django_patches
+from taint.propagation.patches import Patch
+
+__all__ = ["DjangoIntegration"]
+
+
+class DjangoIntegration(Integration):
+    """Labels fields of requests and forms, and what the ORM loads.
+
+    Args:
+        collected: Patterns of fields, each with its `taint.Collected`, or routes, each with a table of those; see
+            `docs/policy.md`, "Fields of requests". A route is written as in `urlpatterns`, after a slash:
+            `POST /enrol/<int:id>/`. The policy's own table holds beside it.
+        subject: Gives whose request it is, as an opaque key, from the `HttpRequest`; nobody's by default.
+
+    Raises:
+        ConfigurationError: `collected` is not usable as written.
+    """
+
+    identifier = "django"
+    requires = ("Django>=4.2", "sqlglot>=26")
+
+    def __init__(self, *, collected: Table | None = None, subject: Callable[[Any], object] | None = None) -> None:
+        super().__init__()
+        self._fields = CollectedFields(collected)
+        self._subject = subject
+
+    def _install(self) -> None:
+        from django.apps import apps
+        from django.core.handlers.base import BaseHandler
+        from django.db.models.signals import class_prepared
+        from django.forms.forms import BaseForm
+
+        # Since 1.10. The signal `request_started` is sent before there is a request; middleware would have to be added
+        # to the settings. The route is known when it is resolved, before the first view's middleware.
+        self._wrap(
+            (
+                Patch(BaseHandler, "get_response", _begin),
+                Patch(BaseHandler, "get_response_async", _begin_async),
+                Patch(BaseHandler, "resolve_request", self._resolved),
+                Patch(BaseForm, "_clean_fields", _cleaned),  # Since 1.0: before `clean` of the form, after all fields'.
+            )
+        )
+        self._wrap(query_patches())
+        self._wrap(django_patches())
+        class_prepared.connect(declare_model, weak=False)
+        for models in list(apps.all_models.values()):  # Also of applications that are not among the installed ones.
+            for model in list(models.values()):
+                declare_model(model)
+
+    def _uninstall(self) -> None:
+        from django.db.models.signals import class_prepared
+
+        class_prepared.disconnect(declare_model)
+
+    def _resolved(
+        self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        match = wrapped(*args, **kwargs)
+        try:
+            if self._fields:
+                request = args[0] if args else kwargs["request"]
+                route = self._fields.of(request.method, f"/{match.route}")
+                if route.places:
+                    subject = None if self._subject is None else functools.partial(self._subject, request)
+                    label_request(request, match, Collection(route, subject))
+        except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
+            report_internal_error("labelling a request", error)
+        return match
+
+
+def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with clean_state():
+        return _sendable(wrapped(*args, **kwargs))
+
+
+async def _begin_async(
+    wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    with clean_state():
+        return _sendable(await wrapped(*args, **kwargs))
+
+
+def _sendable(response: Any) -> Any:
+    # Servers may refuse what is not an exact text (PEP 3333, "native strings").
+    for name, value in list(response.items()):
+        if is_carrier(value):
+            response.headers[name] = exact(value)
+    return response
+
+
+def _cleaned(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = wrapped(*args, **kwargs)
+    cleaned: dict[str, Any] | None = getattr(instance, "cleaned_data", None)
+    kind: Any = type(instance)
+    for name, annotation in collected_in(kind).items():
+        if cleaned and name in cleaned:
+            labels = annotation.labels(name)
+            if labels:
+                cleaned[name] = apply_labels(cleaned[name], labels, is_source=True)
+    return result

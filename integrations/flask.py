@@ -1,0 +1,323 @@
+"""Flask: fields of requests are labelled by patterns, and each request begins with no zone of another one.
+
+Source: what `collected=`, or the policy's table `[collected]`, says of a request's fields: `form`, `args`, `values`,
+`json`, `get_json`, `data`, `get_data`, `headers`, `cookies`, `view_args`, `files` (names and contents), `url`,
+`full_path`, `query_string`. The label's source is the route and the field: `POST /enrol form:phone`.
+Sink: none. A response goes to whoever asked, and a JSON body carries no labels.
+
+Covered: all applications, made before and after; custom request classes; threads, gevent, pre-forked workers,
+the test client. A view or `before_request` may stand under `taint.zone`; `in_zone(blueprint, purpose)` puts all
+of a blueprint or application under one.
+
+Not covered: `stream`, `environ`, `path`, `base_url`; what is made of headers (`authorization`, `user_agent`);
+what is read before Flask has sent `request_started`, as by a custom session interface; requests of
+Werkzeug without Flask.
+
+    import taint
+    from taint.integrations.flask import FlaskIntegration
+    taint.install(integrations=[FlaskIntegration(collected={"phone": taint.Collected("security.mfa")})])
+    # or, where the policy says what is collected: taint.install(integrations=["flask"])
+    import flask
+    app = flask.Flask("shop")
+    app.add_url_rule("/", view_func=lambda: str(taint.labels_of(flask.request.args["phone"]).purposes))
+    app.test_client().get("/?phone=1").text == "frozenset({'security.mfa'})"      # True
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from taint.carriers.proxy import is_carrier
+from taint.envelopes.asgi import is_answering
+from taint.flows.handover import clean_state
+from taint.flows.requests import CollectedFields, Collection, Table
+from taint.flows.uploads import UploadedFile
+from taint.flows.zones import zone
+from taint.guard import report_internal_error
+from taint.integrations.base import Integration
+from taint.integrations.calls import exact
+from taint.integrations.enveloped import answer_of, flask_patches
+from taint.propagation.json_tree import labelled_json
+from taint.propagation.pairing import detached
+from taint.propagation.patches import Patch
+
+__all__ = ["FlaskIntegration", "in_zone"]
+
+
+class FlaskIntegration(Integration):
+    """Labels fields of requests.
+
+    Args:
+        collected: Patterns of fields, each with its `taint.Collected`, or routes, each with a table of those; see
+            `docs/policy.md`, "Fields of requests". The policy's own table holds beside it.
+        subject: Gives whose request it is, as an opaque key, from the `flask.Request`; nobody's by default.
+
+    Raises:
+        ConfigurationError: `collected` is not usable as written.
+    """
+
+    identifier = "flask"
+    requires = ("Flask>=2.3",)
+
+    def __init__(self, *, collected: Table | None = None, subject: Callable[[Any], object] | None = None) -> None:
+        super().__init__()
+        self._fields = CollectedFields(collected)
+        self._subject = subject
+
+    def _install(self) -> None:
+        import flask
+        from flask.json.provider import DefaultJSONProvider
+
+        # The signal is Flask's public event; it comes within a request, which must have begun with nothing already.
+        # JSON has no event, and its provider takes dates of the exact type only.
+        self._wrap(
+            (
+                Patch(flask.Flask, "__call__", _begin),
+                Patch(DefaultJSONProvider, "dumps", _dumps),
+                Patch(DefaultJSONProvider, "response", _respond),
+            )
+        )
+        self._wrap(flask_patches())
+        flask.request_started.connect(self._started, weak=False)
+
+    def _uninstall(self) -> None:
+        import flask
+
+        flask.request_started.disconnect(self._started)
+
+    def _started(self, _app: Any, **_kwargs: Any) -> None:
+        try:
+            if self._fields:
+                import flask
+
+                request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # Of LocalProxy.
+                route = self._fields.of(request.method, None if request.url_rule is None else request.url_rule.rule)
+                if route.places:
+                    subject = None if self._subject is None else functools.partial(self._subject, request)
+                    _label_request(request, Collection(route, subject))
+        except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
+            report_internal_error("labelling a request", error)
+
+
+def in_zone(scaffold: Any, purpose: str, *, name: str | None = None, mode: str | None = None) -> None:
+    """Have all requests of a blueprint, or of an application, run in a zone.
+
+    Labels: as in `taint.zone`. It begins before the functions registered by `before_request` after it.
+
+    Args:
+        scaffold: The `flask.Flask` or `flask.Blueprint`.
+        purpose: What its requests are handled for.
+        name: What findings name; the purpose by default.
+        mode: What a violation inside does; as for `taint.zone`.
+
+    Raises:
+        ConfigurationError: The purpose or the mode is not usable as written.
+    """
+    stretch = zone(purpose, name=name, mode=mode)
+
+    def begin() -> None:
+        stretch.__enter__()
+
+    def end(_error: BaseException | None) -> None:
+        stretch.__exit__(None, None, None)
+
+    scaffold.before_request(begin)
+    scaffold.teardown_request(end)
+
+
+def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with clean_state():
+        if len(args) != 2 or kwargs:  # noqa: PLR2004  # environ, start_response: PEP 3333 gives them by position.
+            return wrapped(*args, **kwargs)
+        environ, start_response = args
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            # Servers may refuse what is not an exact text (PEP 3333, "native strings").
+            if any(is_carrier(name) or is_carrier(value) for name, value in headers):
+                headers[:] = [(exact(name), exact(value)) for name, value in headers]
+            return start_response(exact(status), headers, *rest)
+
+        return wrapped(environ, start)
+
+
+def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) != 1:
+        return wrapped(*args, **kwargs)
+    made = detached(args[0], is_text=True)
+    return labelled_json(wrapped(made.value, **kwargs), made)
+
+
+def _respond(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Write an answer of plain values: it goes to whoever asked, unless a middleware sees to its labels."""
+    given = detached([list(args), kwargs], is_text=True).value
+    made = wrapped(*given[0], **given[1])
+    if is_answering() and len(made.response) == 1:
+        made.response = [answer_of(made.response[0], args[0] if len(args) == 1 else list(args) or kwargs)]
+    return made
+
+
+def _label_request(request: Any, collection: Collection) -> None:
+    """Have a request give labelled fields from here on."""
+    places = collection.fields.places
+    own = vars(request)
+    for name in ("args", "cookies", "values", "data", "headers", "full_path", "url"):
+        own.pop(name, None)  # They are made anew when they are asked for.
+    kind: Any = type(request)
+    request.__class__ = _labelling(kind)
+    request._taint = collection
+    if "path" in places and request.view_args:
+        request.view_args = {name: collection.value(value, "path", name) for name, value in request.view_args.items()}
+    if "form" in own:  # Read already, by whoever opened the session.
+        _label_form(request)
+
+
+def _label_form(request: Any) -> None:
+    own, collection = vars(request), request._taint
+    if "form" in own:
+        own["form"] = type(own["form"])(collection.pairs(own["form"].items(multi=True), "form"))
+    for name, file in own["files"].items(multi=True) if "files" in own else ():
+        labels = collection.labels("file", name)
+        if labels and not is_carrier(file.stream):
+            file.filename = collection.value(file.filename, "file", name)
+            file.stream = UploadedFile(file.stream, labels)
+
+
+class _Kept:
+    """An attribute that is made when it is first asked for, as Werkzeug's `cached_property` is."""
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+        self._name = make.__name__
+
+    def __get__(self, instance: Any, _owner: object = None) -> Any:
+        if instance is None:
+            return self
+        value = vars(instance)[self._name] = self._make(instance)
+        return value
+
+
+class _LabelledHeaders:
+    """Stands before `EnvironHeaders`. Labels: on each header that is read."""
+
+    _collection: Collection
+
+    def __getitem__(self, key: Any) -> Any:
+        value = super().__getitem__(key)  # type: ignore[misc]  # Of the class that it stands before.
+        return self._collection.header(key, value) if isinstance(key, str) else value
+
+    def _get_key(self, key: Any) -> Any:  # Since Werkzeug 3.1, `get` asks this.
+        return self._collection.header(key, super()._get_key(key))  # type: ignore[misc]  # As above.
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((key, self._collection.header(key, value)) for key, value in super().__iter__())  # type: ignore[misc]  # As above.
+
+
+class _LabelledRequest:
+    """Stands before the class of a request. Labels: on each field that is read."""
+
+    _taint: Collection
+    _taint_reads = False
+    """The framework reads, plain, what is labelled afterwards."""
+
+    def _taint_native(self, read: Callable[[], Any]) -> Any:
+        self._taint_reads, before = True, self._taint_reads
+        try:
+            return read()
+        finally:
+            self._taint_reads = before
+
+    def _taint_pairs(self, native: Any, place: str) -> Any:
+        if place not in self._taint.fields.places:
+            return native
+        return type(native)(self._taint.pairs(native.items(multi=True), place))
+
+    def _taint_together(self, text: Any) -> Any:
+        if not text or self._taint_reads:
+            return text
+        request: Any = self
+        return self._taint.together(self._taint.together(text, "query", request.args), "path", request.view_args or ())
+
+    @_Kept
+    def args(self) -> Any:
+        native: Any = super()
+        return self._taint_pairs(self._taint_native(lambda: native.args), "query")
+
+    @_Kept
+    def cookies(self) -> Any:
+        return self._taint_pairs(super().cookies, "cookie")  # type: ignore[misc]  # As above.
+
+    @_Kept
+    def headers(self) -> Any:
+        request: Any = self
+        headers = _labelled_headers()(request.environ)
+        headers._collection = self._taint
+        return headers
+
+    @_Kept
+    def full_path(self) -> Any:
+        native: Any = super()
+        return self._taint_together(self._taint_native(lambda: native.full_path))
+
+    @_Kept
+    def url(self) -> Any:
+        native: Any = super()
+        return self._taint_together(self._taint_native(lambda: native.url))
+
+    @property
+    def query_string(self) -> Any:
+        text = vars(self)["query_string"]
+        return text if not text or self._taint_reads else self._taint.together(text, "query", self.args)
+
+    @query_string.setter
+    def query_string(self, text: bytes) -> None:
+        vars(self)["query_string"] = text
+
+    def _load_form_data(self) -> None:
+        if "form" not in vars(self):
+            super()._load_form_data()  # type: ignore[misc]  # As above.
+            _label_form(self)
+
+    def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        data = super().get_data(*args, **kwargs)  # type: ignore[misc]  # As above.
+        return data if self._taint_reads else self._taint.body(data, getattr(self, "mimetype", None))
+
+    def get_json(self, *args: Any, **kwargs: Any) -> Any:
+        native: Any = super()
+        return self._taint_native(lambda: native.get_json(*args, **kwargs))
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        self._taint_reads = False
+        return super().on_json_loading_failed(e)  # type: ignore[misc]  # As above.
+
+    @property
+    def json_module(self) -> Any:
+        return _Loading(super().json_module, self._taint)  # type: ignore[misc]  # As above.
+
+
+@functools.cache
+def _labelling(kind: Any) -> Any:
+    """Give a class of requests whose fields are labelled."""
+    about = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (_LabelledRequest, kind), about)
+
+
+@functools.cache
+def _labelled_headers() -> Any:
+    from werkzeug.datastructures import EnvironHeaders
+
+    return type("EnvironHeaders", (_LabelledHeaders, EnvironHeaders), {"__module__": EnvironHeaders.__module__})
+
+
+class _Loading:
+    """The module that a request reads JSON with. Labels: on the leaves of what it loads."""
+
+    def __init__(self, native: Any, collection: Collection) -> None:
+        self._native, self._collection = native, collection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+    def loads(self, data: Any, **kwargs: Any) -> Any:
+        return self._collection.document(self._native.loads(data, **kwargs))

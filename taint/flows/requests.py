@@ -1,0 +1,336 @@
+"""Fields of web requests as sources: which are collected for what, and their labels.
+
+What every web framework's integration needs and none of them knows: a table of patterns, from the policy and from
+the program, and for each request the labels of its fields. How a request is read stays with the integration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
+
+from taint.carriers import values
+from taint.carriers.containers import is_name
+from taint.carriers.proxy import exact
+from taint.carriers.text import carry_text
+from taint.carriers.values import apply_labels, collected, current_trace
+from taint.errors import ConfigurationError
+from taint.flows.collected import Collected
+from taint.guard import report_internal_error
+from taint.labels import NO_LABELS, Labels
+from taint.modes import Mode, current_mode
+from taint.policy import current_policy
+from taint.policy.collecting import PLACES, FieldRule, field_rule
+from taint.policy.rules import Policy, matches_pattern
+from taint.propagation.json_tree import labelled_json
+from taint.propagation.pairing import detached
+from taint.purposes import category_key, purpose_keys
+
+__all__ = ["CollectedFields", "Collection", "RouteFields", "Table"]
+
+T = TypeVar("T")
+
+Table = Mapping[str, Collected | Mapping[str, Collected]]
+"""Patterns of fields and what they are collected for; or routes, each with such patterns."""
+
+MAX_KEPT = 4096
+"""For how many names of fields, or routes, answers are kept: names come from outside."""
+LONGEST_KEPT = 256
+
+_OF_THE_PROTOCOL = frozenset(
+    (
+        *("accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie"),
+        *(
+            "date",
+            "expect",
+            "host",
+            "keep-alive",
+            "sec-websocket-extensions",
+            "sec-websocket-key",
+            "sec-websocket-protocol",
+        ),
+        *("sec-websocket-version", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade"),
+    )
+)
+"""Headers that say how a message is sent, and nothing of anybody: meant by their name only, not by `*`. Cookies are a
+place of their own."""
+
+
+class _Answer(NamedTuple):
+    """What is collected with one field of a route."""
+
+    rule: FieldRule
+    source: str
+
+
+class RouteFields:
+    """What is collected with the fields of one route.
+
+    Args:
+        method: Of the request; `WEBSOCKET` for messages.
+        template: Of the route; None where no route was found.
+        rules: Of all routes.
+
+    Attributes:
+        places: Where anything is collected: a request is left alone everywhere else.
+        title: The route as sources name it.
+    """
+
+    __slots__ = ("_answers", "_rules", "places", "title")
+
+    def __init__(self, method: str, template: str | None, rules: Iterable[FieldRule]) -> None:
+        self.title = f"{method} {template or '*'}"
+        held = [
+            rule
+            for rule in rules
+            if rule.method in (None, method) and (rule.template == "*" or matches_pattern(template, (rule.template,)))
+        ]
+        self._rules = sorted(held, key=lambda rule: rule.precision, reverse=True)
+        self.places = frozenset(place for rule in held for place in ((rule.place,) if rule.place else PLACES))
+        self._answers: dict[tuple[str, tuple[str, ...]], _Answer | None] = {}
+
+    def find(self, place: str, path: tuple[str, ...]) -> _Answer | None:
+        """Give what a field is collected for, and its source.
+
+        Args:
+            place: One of `PLACES`.
+            path: Its name; inside a document, the names on the way to it.
+        """
+        key = (place, path)
+        try:
+            return self._answers[key]
+        except KeyError:
+            answer = self._find(place, path)
+            if sum(map(len, path)) <= LONGEST_KEPT:
+                if len(self._answers) >= MAX_KEPT:
+                    self._answers.clear()
+                self._answers[key] = answer
+            return answer
+
+    def all_of(self, place: str) -> list[_Answer]:
+        """Give everything that may be collected in a place."""
+        return [_Answer(rule, f"{self.title} {place}") for rule in self._rules if rule.place in (None, place)]
+
+    def _find(self, place: str, path: tuple[str, ...]) -> _Answer | None:
+        for rule in self._rules:
+            if rule.place in (None, place) and _is_meant(rule, place, path):
+                name = ".".join(step if is_name(step.replace("-", "_")) else "[*]" for step in path)
+                return _Answer(rule, f"{self.title} {place}:{name}" if name else f"{self.title} {place}")
+        return None
+
+
+def _is_meant(rule: FieldRule, place: str, path: tuple[str, ...]) -> bool:
+    if place == "header":
+        name = path[0].lower()
+        return matches_pattern(name, (rule.name.lower(),)) and (rule.is_named or name not in _OF_THE_PROTOCOL)
+    if "." in rule.name:  # A way into a document; a name of a form's field may have a dot too.
+        return any(matches_pattern(".".join(path[:stop]), (rule.name,)) for stop in range(len(path), 0, -1))
+    return rule.name == "*" or any(matches_pattern(step, (rule.name,)) for step in path)
+
+
+class Collection:
+    """One request, as a collection: what gives its fields their labels.
+
+    Args:
+        fields: Of the request's route.
+        subject: Gives whose request it is, as an opaque key; asked once, when something is collected.
+    """
+
+    __slots__ = ("_has_subject", "_labels", "_subject", "_trace", "fields")
+
+    def __init__(self, fields: RouteFields, subject: Callable[[], object] | None = None) -> None:
+        self.fields = fields
+        self._labels: dict[tuple[FieldRule, str], Labels] = {}
+        self._has_subject = subject is None
+        self._subject: object = subject
+        self._trace = current_trace()
+
+    def labels(self, place: str, *path: str) -> Labels:
+        """Give the labels of one field; none where it is collected for nothing."""
+        answer = self.fields.find(place, path)
+        return NO_LABELS if answer is None else self._labels_of(answer)
+
+    def whole(self, *places: str) -> Labels:
+        """Give the labels of everything that may be in some places, for what holds all of them."""
+        labels = NO_LABELS
+        for place in places:
+            for answer in self.fields.all_of(place):
+                labels |= self._labels_of(answer)
+        return labels
+
+    def value(self, value: T, place: str, *path: str) -> T:
+        """Label one field. Labels: joined to those it has; a number only where a rule names its field.
+
+        Args:
+            value: A text, byte string or number; anything else is taken for a container.
+            place: Where it stands.
+            path: Its name.
+        """
+        answer = self.fields.find(place, path)
+        if answer is None:
+            return value
+        kind = type(value)
+        if kind is str:
+            labels = self._labels_of(answer)
+            if values.collector is None:
+                return carry_text(value, labels)  # type: ignore[return-value, arg-type]  # T is str here.
+        elif kind is bool or value is None or (kind in (int, float) and not answer.rule.is_named):
+            return value  # Drivers and serialisers refuse a number that is not the exact type.
+        else:
+            labels = self._labels_of(answer)
+        return apply_labels(value, labels, is_source=True)
+
+    def document(self, value: Any, place: str = "body") -> Any:
+        """Label the leaves of a document. Labels: on each, those of its name or of one on the way to it.
+
+        Args:
+            value: Lists and dicts as a parser gives them, which are changed in place; or one leaf.
+            place: Where it stands.
+        """
+        if type(value) is not dict and type(value) is not list:
+            return self.value(value, place)
+        find = self.fields.find
+        stack: list[tuple[tuple[str, ...], Any]] = [((), value)]
+        while stack:
+            path, here = stack.pop()
+            is_mapping = type(here) is dict
+            items: Iterable[tuple[Any, Any]] = here.items() if is_mapping else enumerate(here)
+            for key, item in items:
+                way = (*path, key) if is_mapping else path
+                if type(item) is dict or type(item) is list:
+                    stack.append((way, item))
+                elif find(place, way) is not None:
+                    here[key] = self.value(item, place, *way)
+        return value
+
+    def header(self, name: str, value: T) -> T:
+        """Label a header. Labels: on the one with the cookies, those of all cookies too."""
+        if name.lower() == "cookie":
+            text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+            names = (part.partition("=")[0].strip() for part in text.split(";"))
+            value = self.together(value, "cookie", names)
+        return self.value(value, "header", name)
+
+    def together(self, value: T, place: str, names: Iterable[str]) -> T:
+        """Label what holds several fields. Labels: those of all of them, on all of it."""
+        labels = NO_LABELS
+        for name in names:
+            labels |= self.labels(place, name)
+        return apply_labels(value, labels) if labels else value
+
+    def body(self, data: T, media_type: str | None) -> T:
+        """Label a body as it was sent.
+
+        Labels: of a JSON document, where each field stands; of a form, those of its fields, on all of it; of a form
+        with files, or a document that cannot be read, those of all that may be in it.
+
+        Args:
+            data: Text or bytes.
+            media_type: What it is said to be; parameters are not looked at.
+        """
+        kind = (media_type or "").partition(";")[0].strip().lower()
+        if not data or not isinstance(data, str | bytes):
+            return data
+        if kind == "application/x-www-form-urlencoded":
+            text = exact(data) if isinstance(data, str) else exact(data).decode("latin-1")
+            return self.together(data, "form", dict(parse_qsl(text, keep_blank_values=True)))
+        if kind.startswith("multipart/"):
+            return apply_labels(data, self.whole("form", "file"))
+        if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+            try:
+                made = detached(self.document(json.loads(data)))
+                return labelled_json(data, made)  # type: ignore[no-any-return]  # As it was given.
+            except (ValueError, RecursionError):  # Not what it is said to be: its fields cannot be told.
+                return apply_labels(data, self.whole("body"))
+        return self.value(data, "body")
+
+    def pairs(self, pairs: Iterable[tuple[str, T]], place: str) -> list[tuple[str, T]]:
+        """Label the fields of a form, a query string or a head."""
+        return [(name, self.value(value, place, name)) for name, value in pairs]
+
+    def _labels_of(self, answer: _Answer) -> Labels:
+        key = (answer.rule, answer.source)
+        try:
+            return self._labels[key]
+        except KeyError:
+            rule = answer.rule
+            labels = self._labels[key] = collected(
+                rule.purposes, category=rule.category, subject=self._who(), source=answer.source, trace=self._trace
+            )
+            return labels
+
+    def _who(self) -> object:
+        if not self._has_subject:
+            ask: Any = self._subject
+            self._has_subject, self._subject = True, None  # It may read fields of the request itself.
+            try:
+                self._subject = ask()
+            except Exception as error:  # noqa: BLE001  # It is asked while the program reads a field.
+                report_internal_error("asking whose request it is", error)
+        return self._subject
+
+
+class CollectedFields:
+    """What a program's requests collect: by the policy in force, and by what the program says itself.
+
+    Args:
+        tables: Patterns of fields, such as `phone`, `header:x-phone`, `query:*`, `*`, each with its `Collected`;
+            or routes such as `POST /enrol`, each with a table of those. A name means the field and all that is
+            inside of it; of several patterns that match the most specific holds, and of two equal ones the policy's.
+
+    Raises:
+        ConfigurationError: A pattern, a route or what stands beside it is not usable as written.
+    """
+
+    def __init__(self, *tables: Table | None) -> None:
+        self._own = tuple(rule for table in tables if table is not None for rule in _rules(table))
+        self._policy: Policy | None = None
+        self._routes: dict[tuple[str, str | None], RouteFields] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is collected anywhere, as things stand now."""
+        return bool(self._own or current_policy().collected) and current_mode() is not Mode.OFF
+
+    def of(self, method: str, template: str | None) -> RouteFields:
+        """Give the fields of a route; those of a policy that was read again, as soon as it is."""
+        policy = current_policy()
+        if policy is not self._policy:
+            self._routes, self._policy = {}, policy
+        routes = self._routes
+        if method == "HEAD":
+            method = "GET"  # Frameworks answer it by the same handler.
+        fields = routes.get((method, template))
+        if fields is None:
+            if len(routes) >= MAX_KEPT:
+                routes.clear()
+            fields = routes[method, template] = RouteFields(method, template, (*policy.collected, *self._own))
+        return fields
+
+
+def _rules(table: Table) -> Iterable[FieldRule]:
+    for name, given in _table(table, "collected").items():
+        if isinstance(given, Collected):
+            yield _rule("*", name, given)
+        else:
+            yield from (_rule(name, pattern, one) for pattern, one in _table(given, name).items())
+
+
+def _table(given: object, name: str) -> Mapping[str, Any]:
+    if isinstance(given, Mapping):
+        return given
+    raise ConfigurationError(
+        f"{name!r} is neither a table nor a taint.Collected: {type(given).__name__!r}. Beside a field stands what it "
+        "is collected for, beside a route a table of its fields. Write {'phone': taint.Collected('security.mfa')}."
+    )
+
+
+def _rule(route: str, pattern: str, given: object) -> FieldRule:
+    if not isinstance(given, Collected):
+        raise ConfigurationError(
+            f"field {pattern!r} is collected for a {type(given).__name__!r}. It is for a taint.Collected. "
+            "Write taint.Collected('security.mfa')."
+        )
+    category = None if given.category is None else category_key(given.category)
+    return field_rule(route, pattern, purpose_keys(given.purpose), category)
