@@ -199,6 +199,8 @@ def _replacement(applied: _Applied) -> Any:
         return classmethod(_calling(original.__func__, applied, _method))
     if type(original) is FunctionType:
         return _calling(original, applied, _method if is_method else _function)
+    if is_method and not isinstance(original, type) and hasattr(type(original), "__get__"):
+        return _calling(original, applied, _method)  # A method in C, or compiled from Python.
     kind = _NativeClass if isinstance(original, type) else _Native
     replacement = kind(_calling(original, applied, _function))
     replacement._native = original  # noqa: SLF001  # Ours.
