@@ -16,6 +16,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from taint.carriers.proxy import exact
 from taint.envelopes.facts import canonical, label_from, label_table, reduced, undisclosed
 from taint.envelopes.keys import EnvelopeKeys, current_keys
 from taint.envelopes.pointers import WHOLE, coverage_at, pointers_of
-from taint.labels import NO_LABELS, Labels
+from taint.labels import NO_LABELS, Label, Labels
 from taint.propagation.pairing import layered
 
 __all__ = ["HEADER_BYTES", "MAX_BYTES", "MESSAGE_BYTES", "Opened", "Problem", "open_envelope", "seal", "seal_at"]
@@ -166,8 +167,13 @@ def _ends(text: str) -> list[int]:
     return [0, *accumulate(len(character.encode()) for character in text)]
 
 
+@lru_cache(maxsize=4096)
+def _label_text(label: Label) -> str:
+    return canonical(label_table(label))
+
+
 def _payload(placed: Mapping[str, Labels], digest: str) -> dict[str, Any]:
-    tables = {label: canonical(label_table(label)) for labels in placed.values() for label in labels}
+    tables = {label: _label_text(label) for label in {one for labels in placed.values() for one in labels}}
     written = sorted(set(tables.values()))
     index = {text: at for at, text in enumerate(written)}
     return {
