@@ -41,6 +41,7 @@ from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.integrations.django_queries import declare_model, query_patches
 from taint.integrations.django_requests import collected_in, label_request
+from taint.integrations.enveloped import django_patches
 from taint.propagation.patches import Patch
 
 __all__ = ["DjangoIntegration"]
@@ -100,6 +101,7 @@ class DjangoIntegration(Integration):
         self._wrap(write_patches())
         if self._seal_keys:
             self._before = set_seal_keys(self._seal_keys)
+        self._wrap(django_patches())
         class_prepared.connect(declare_model, weak=False)
         for models in list(apps.all_models.values()):  # Also of applications that are not among the installed ones.
             for model in list(models.values()):

@@ -13,9 +13,8 @@ from typing import Any
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import carry, exact
 from taint.carriers.values import labels_of
-from taint.envelopes.asgi import labelled_body
+from taint.envelopes.asgi import is_answering, labelled_body
 from taint.envelopes.http import HEADER, add_to_request, is_own, read_response
-from taint.envelopes.wsgi import is_answering
 from taint.integrations.outgoing import Message, add_sender
 from taint.losses import count_loss
 from taint.propagation.json_tree import labelled_json
@@ -24,13 +23,14 @@ from taint.propagation.patches import Patch
 
 __all__ = [
     "aiohttp_patches",
+    "answer_of",
     "django_patches",
     "flask_patches",
     "httpx_patches",
     "labelled_content",
     "requests_patches",
     "send_envelope",
-    "starlette_patches",
+    "with_envelope",
 ]
 
 _LABELLED = "_taint_labelled"
@@ -159,21 +159,24 @@ def aiohttp_patches() -> Iterator[Patch]:
     yield Patch(aiohttp.ClientResponse, "read", read)
 
 
-def starlette_patches() -> Iterator[Patch]:
-    """Give what to wrap so that Starlette and FastAPI read a body with its labels: it joins pieces by C code."""
-    import starlette.requests
+async def with_envelope(read: Callable[..., Any], request: Any, *args: Any, **kwargs: Any) -> Any:
+    """Read the body of a Starlette request with the labels of its envelope: Starlette joins pieces by C code."""
+    request._body = content = labelled_body(request.scope, await read(*args, **kwargs))
+    return content
 
-    async def body(wrapped: Callable[..., Any], request: Any, args: Any, kwargs: Any) -> Any:
-        content = await wrapped(*args, **kwargs)
-        request._body = labelled_body(request.scope, content)
-        return request._body
 
-    yield Patch(starlette.requests.Request, "body", body)
+def answer_of(content: Any, value: Any) -> Any:
+    """Give the JSON document of an answer with its labels where a middleware will see it, else without.
+
+    Args:
+        content: As a framework wrote it of the plain value.
+        value: With its labels.
+    """
+    return labelled_content(content, {"json": value}) if is_answering() else exact(content)
 
 
 def flask_patches() -> Iterator[Patch]:
-    """Give what to wrap so that Flask reads a body with its labels, also where it limits its length, and answers so."""
-    import flask.json.provider
+    """Give what to wrap so that Flask reads a body with its labels, also where it limits its length."""
     import werkzeug.wrappers
 
     def get_data(wrapped: Callable[..., Any], request: Any, args: Any, kwargs: Any) -> Any:
@@ -182,16 +185,7 @@ def flask_patches() -> Iterator[Patch]:
             return labelled_body(request.environ, data)
         return _decoded(data, labelled_body(request.environ, request._cached_data), None) if data else data
 
-    def response(wrapped: Callable[..., Any], provider: Any, args: Any, kwargs: Any) -> Any:
-        made = wrapped(*args, **kwargs)
-        if is_answering() and labels_of((args, kwargs)):
-            (content,) = made.response
-            value = provider._prepare_response_obj(args, kwargs)
-            made.response = [labelled_content(content, {"json": value})]
-        return made
-
     yield Patch(werkzeug.wrappers.Request, "get_data", get_data)
-    yield Patch(flask.json.provider.DefaultJSONProvider, "response", response)
 
 
 def django_patches() -> Iterator[Patch]:

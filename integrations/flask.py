@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from taint.carriers.proxy import is_carrier
+from taint.envelopes.asgi import is_answering
 from taint.flows.handover import clean_state
 from taint.flows.requests import CollectedFields, Collection, Table
 from taint.flows.uploads import UploadedFile
@@ -37,6 +38,7 @@ from taint.flows.zones import zone
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
+from taint.integrations.enveloped import answer_of, flask_patches
 from taint.propagation.json_tree import labelled_json
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
@@ -77,6 +79,7 @@ class FlaskIntegration(Integration):
                 Patch(DefaultJSONProvider, "response", _respond),
             )
         )
+        self._wrap(flask_patches())
         flask.request_started.connect(self._started, weak=False)
 
     def _uninstall(self) -> None:
@@ -147,9 +150,12 @@ def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], k
 
 
 def _respond(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Write an answer of plain values: it goes to whoever asked."""
+    """Write an answer of plain values: it goes to whoever asked, unless a middleware sees to its labels."""
     given = detached([list(args), kwargs], is_text=True).value
-    return wrapped(*given[0], **given[1])
+    made = wrapped(*given[0], **given[1])
+    if is_answering() and len(made.response) == 1:
+        made.response = [answer_of(made.response[0], args[0] if len(args) == 1 else list(args) or kwargs)]
+    return made
 
 
 def _label_request(request: Any, collection: Collection) -> None:

@@ -21,6 +21,7 @@ ENTRY_POINTS = "taint.integrations"
 
 INTEGRATIONS = {
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
+    "celery": "taint.integrations.celery:CeleryIntegration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
@@ -29,6 +30,7 @@ INTEGRATIONS = {
     "httpx": "taint.integrations.httpx:HttpxIntegration",
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
+    "kafka": "taint.integrations.kafka:KafkaIntegration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
     "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
@@ -36,6 +38,7 @@ INTEGRATIONS = {
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
+    "redis": "taint.integrations.redis:RedisIntegration",
     "rest_framework": "taint.integrations.rest_framework:RestFrameworkIntegration",
     "requests": "taint.integrations.requests:RequestsIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",

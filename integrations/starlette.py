@@ -37,6 +37,7 @@ from taint.flows.uploads import UploadedFile
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
+from taint.integrations.enveloped import answer_of, with_envelope
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch, Wrapper
 
@@ -156,6 +157,8 @@ def _awaiting(label: Callable[..., Any], *places: str) -> Wrapper:
 
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         collection = _collection(instance, places)
+        if label is _body:
+            wrapped = functools.partial(with_envelope, wrapped, instance)
         if collection is None or (is_raw and _is_asked_inside(instance)):
             return wrapped(*args, **kwargs)
         return label(functools.partial(wrapped, *args, **kwargs), instance, collection)
@@ -294,6 +297,6 @@ async def _receive(read: Callable[[], Any], _socket: Any, collection: Collection
 
 
 def _render(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if len(args) == 1:
-        args = (detached(args[0], is_text=True).value,)
-    return wrapped(*args, **kwargs)
+    if len(args) != 1:
+        return wrapped(*args, **kwargs)
+    return answer_of(wrapped(detached(args[0], is_text=True).value, **kwargs), args[0])

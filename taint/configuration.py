@@ -96,14 +96,6 @@ def _check_switch(name: str, given: object) -> None:
         raise ConfigurationError(msg)
 
 
-def _use_known_values(known_values: bool | KnownValues) -> None:  # noqa: FBT001  # As `configure` has it.
-    if known_values is True:
-        set_known_values(current_known_values() or KnownValues())
-    else:
-        set_known_values(known_values or None)
-    observe_known_values(_known_count if current_known_values() is not None else None)
-
-
 def _trail(audit: object) -> AuditFile | Literal[False] | None:
     if audit is None or audit is False or isinstance(audit, AuditFile):
         return audit

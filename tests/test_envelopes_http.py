@@ -7,7 +7,7 @@ import http.client
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import JsonResponse
+from django.test.utils import override_settings
 from django.urls import path
 from fastapi.responses import JSONResponse as Answer
 from opentelemetry import trace
@@ -30,8 +31,6 @@ from taint.envelopes.facts import DISTRUSTED
 from taint.envelopes.http import HEADER, REQUEST, RESPONSE, add_to_request
 from taint.envelopes.keys import EnvelopeKeys, set_keys
 from taint.envelopes.wsgi import EnvelopeMiddleware as WSGIEnvelopeMiddleware
-from taint.integrations.enveloped import django_patches, flask_patches, starlette_patches
-from taint.propagation.patches import apply_patches
 from taint.testing import record
 from tests.conftest import Spans
 from tests.servers import serving_asgi, serving_wsgi
@@ -46,7 +45,7 @@ def _set_up() -> Iterator[None]:
     """The process has a key, and hosts of its own."""
     before = set_keys(KEYS)
     taint.configure(policy={"envelopes": {"hosts": ["127.0.0.1:*", "localhost:*"]}})
-    taint.install(integrations=[])
+    taint.install(integrations=["starlette", "fastapi", "flask", "django"])
     yield
     set_keys(before)
 
@@ -71,7 +70,6 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
 
 def fastapi_app() -> Any:
     """Make a FastAPI service that reads JSON and answers with a part of it."""
-    apply_patches(starlette_patches())
     app = fastapi.FastAPI()
 
     @app.post("/")
@@ -94,7 +92,6 @@ def fastapi_app() -> Any:
 
 def flask_app(**options: Any) -> Any:
     """Make a Flask service that does the same."""
-    apply_patches(flask_patches())
     app = flask.Flask("service")
     app.config.update(options)
 
@@ -112,9 +109,9 @@ def flask_app(**options: Any) -> Any:
     return WSGIEnvelopeMiddleware(app)
 
 
-def django_app() -> Any:
-    """Make a Django service that does the same."""
-    apply_patches(django_patches())
+@contextmanager
+def serving_django() -> Iterator[str]:
+    """Serve a Django service that does the same; Django has one configuration for all of a process."""
 
     def take(request: Any) -> Any:
         if request.method == "GET":
@@ -129,8 +126,11 @@ def django_app() -> Any:
     if not settings.configured:
         settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x", USE_TZ=True, MIDDLEWARE=[])
         django.setup()
-    settings.ROOT_URLCONF = Urls
-    return WSGIEnvelopeMiddleware(WSGIHandler())
+    with (
+        override_settings(ROOT_URLCONF=Urls, MIDDLEWARE=[], ALLOWED_HOSTS=["*"]),
+        serving_wsgi(WSGIEnvelopeMiddleware(WSGIHandler())) as url,
+    ):
+        yield url
 
 
 @taint.sink(purpose="advertising.audiences")
@@ -143,7 +143,7 @@ SERVICES: dict[str, Any] = {
     "fastapi": lambda: serving_asgi(fastapi_app()),
     "flask": lambda: serving_wsgi(flask_app()),
     "flask with a limit": lambda: serving_wsgi(flask_app(MAX_CONTENT_LENGTH=10_000)),
-    "django": lambda: serving_wsgi(django_app()),
+    "django": serving_django,
 }
 
 

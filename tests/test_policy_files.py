@@ -30,6 +30,9 @@ taxonomy = "taint"
 unlabelled = "gap"
 consent_unavailable = "report"
 
+[envelopes]
+hosts = ["*.internal", "127.0.0.1:*"]
+
 [environments.production]
 mode = "block"
 unlabelled = "allow"

@@ -11,7 +11,9 @@ verified.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from taint.carriers.operations import coverage_of
@@ -23,7 +25,7 @@ from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
 from taint.modes import Mode, current_mode
 
-__all__ = ["MAX_BODY_BYTES", "EnvelopeMiddleware", "labelled_body"]
+__all__ = ["MAX_BODY_BYTES", "EnvelopeMiddleware", "answering", "is_answering", "keep_body", "labelled_body"]
 
 MAX_BODY_BYTES = 16 << 20
 """The largest body that is held back until its envelope is verified."""
@@ -36,6 +38,24 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _NAME = HEADER.lower().encode()
 _KEY = "taint.body"
+
+
+_answering: ContextVar[bool] = ContextVar("taint_answering", default=False)
+
+
+def is_answering() -> bool:
+    """Tell whether a response is being made that a middleware will see: servers refuse any but exact bytes."""
+    return _answering.get()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Let frameworks make labelled responses: a middleware here sees them."""
+    token = _answering.set(True)
+    try:
+        yield
+    finally:
+        _answering.reset(token)
 
 
 def labelled_body(scope: MutableMapping[str, Any], body: bytes) -> bytes:
@@ -77,7 +97,9 @@ class EnvelopeMiddleware:
             found = [value for name, value in scope["headers"] if name == _NAME]
             if found or self._is_required:
                 exchange = _Exchange(self, scope, receive, send, found[0] if len(found) == 1 else b"".join(found))
-                receive, send = exchange.receive, exchange.send
+                with answering():
+                    await self.app(scope, exchange.receive, exchange.send)
+                return
         await self.app(scope, receive, send)
 
 

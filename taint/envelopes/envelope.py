@@ -14,21 +14,22 @@ import hmac
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from taint.carriers.coverage import Coverage, flat, spans_of
+from taint.carriers.coverage import Coverage, spans_of
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
 from taint.envelopes.facts import canonical, label_from, label_table, reduced, undisclosed
 from taint.envelopes.keys import EnvelopeKeys, current_keys
 from taint.envelopes.pointers import WHOLE, coverage_at, pointers_of
-from taint.labels import NO_LABELS, Labels
+from taint.labels import NO_LABELS, Label, Labels
 from taint.propagation.pairing import layered
 
-__all__ = ["HEADER_BYTES", "MAX_BYTES", "MESSAGE_BYTES", "Opened", "Problem", "open_envelope", "seal"]
+__all__ = ["HEADER_BYTES", "MAX_BYTES", "MESSAGE_BYTES", "Opened", "Problem", "open_envelope", "seal", "seal_at"]
 
 VERSION = "1"
 HEADER_BYTES = 4096
@@ -67,11 +68,13 @@ class Opened(NamedTuple):
         coverage: Of the body, verified.
         claimed: Labels that stand in an envelope which could not be verified.
         problem: Why it could not; None where it could.
+        placed: The labels by their pointers, verified.
     """
 
     coverage: Coverage | None = None
     claimed: Labels = NO_LABELS
     problem: Problem | None = None
+    placed: tuple[tuple[str, Labels], ...] = ()
 
 
 def seal(
@@ -103,29 +106,42 @@ def seal(
     coverage = coverage_of(body)
     if not coverage and not is_always:
         return None
+    plain = exact(body)
+    placed = pointers_of(*_as_text(plain, coverage)) if coverage else {}
+    return seal_at(_data(plain), placed, context=context, keys=keys, max_bytes=max_bytes)
+
+
+def seal_at(
+    body: bytes,
+    placed: Mapping[str, Labels],
+    *,
+    context: str = "",
+    keys: EnvelopeKeys | None = None,
+    max_bytes: int = HEADER_BYTES,
+) -> str:
+    """Write the envelope of a body whose labels are known by pointer. Labels and arguments as `seal`.
+
+    Raises:
+        LookupError: There is no key to sign with.
+    """
     signing = (current_keys() if keys is None else keys).signing
     if signing is None:
         raise LookupError("no envelope key")
-    plain = exact(body)
     key_id, secret = signing
-    data = _data(plain)
-    digest = _body_digest(secret, data, context)
+    digest = _body_digest(secret, body, context)
     envelope = ""
-    for placed in _statements(plain, coverage):
-        payload = _base64(canonical(_payload(placed, digest)).encode())
+    for statement in _statements(placed):
+        payload = _base64(canonical(_payload(statement, digest)).encode())
         envelope = f"{VERSION}.{key_id}.{payload}"
         if len(envelope) + 44 <= max_bytes:
             break
     return f"{envelope}.{_mac(secret, envelope)}"
 
 
-def _statements(body: str | bytes, coverage: Coverage | None) -> Iterator[dict[str, Labels]]:
+def _statements(placed: Mapping[str, Labels]) -> Iterator[Mapping[str, Labels]]:
     """Give what may be said, the most exact first, the shortest last."""
-    if not coverage:
-        yield {}
-        return
-    yield pointers_of(*_as_text(body, coverage))
-    everything = flat(coverage)
+    yield placed
+    everything = Labels(label for labels in placed.values() for label in labels)
     yield {WHOLE: everything}
     yield {WHOLE: reduced(everything)}
     yield {WHOLE: undisclosed()}
@@ -151,8 +167,13 @@ def _ends(text: str) -> list[int]:
     return [0, *accumulate(len(character.encode()) for character in text)]
 
 
-def _payload(placed: dict[str, Labels], digest: str) -> dict[str, Any]:
-    tables = {label: canonical(label_table(label)) for labels in placed.values() for label in labels}
+@lru_cache(maxsize=4096)
+def _label_text(label: Label) -> str:
+    return canonical(label_table(label))
+
+
+def _payload(placed: Mapping[str, Labels], digest: str) -> dict[str, Any]:
+    tables = {label: _label_text(label) for label in {one for labels in placed.values() for one in labels}}
     written = sorted(set(tables.values()))
     index = {text: at for at, text in enumerate(written)}
     return {
@@ -188,7 +209,7 @@ def open_envelope(
     elif not hmac.compare_digest(_body_digest(secret, _data(plain), context), digest):
         problem = Problem.REPLAYED
     else:
-        return Opened(_coverage(plain, placed))
+        return Opened(_coverage(plain, placed), placed=tuple(placed))
     return Opened(claimed=Labels(label for _, labels in placed for label in labels), problem=problem)
 
 

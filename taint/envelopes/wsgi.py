@@ -13,28 +13,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from io import BytesIO
 from typing import Any
 
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
-from taint.envelopes.asgi import MAX_BODY_BYTES, keep_body
+from taint.envelopes.asgi import MAX_BODY_BYTES, answering, keep_body
 from taint.envelopes.carrying import arrived, claimed, report_problem
 from taint.envelopes.envelope import Problem, open_envelope
 from taint.envelopes.http import HEADER, REQUEST, answer
 from taint.losses import count_loss
 from taint.modes import Mode, current_mode
 
-__all__ = ["EnvelopeMiddleware", "is_answering"]
-
-_answering: ContextVar[bool] = ContextVar("taint_answering", default=False)
-
-
-def is_answering() -> bool:
-    """Tell whether a response is being made that this middleware will see: servers refuse any but exact bytes."""
-    return _answering.get()
-
+__all__ = ["EnvelopeMiddleware"]
 
 _NAME = f"HTTP_{HEADER.upper().replace('-', '_')}"
 
@@ -63,11 +54,8 @@ class EnvelopeMiddleware:
             return self.app(environ, start_response)
         is_known = self._read(environ, envelope)
         response = _Response(start_response, is_known=is_known)
-        token = _answering.set(True)
-        try:
+        with answering():
             pieces = self.app(environ, response.start)
-        finally:
-            _answering.reset(token)
         return response.sent(pieces)
 
     def _read(self, environ: dict[str, Any], envelope: str | None) -> bool:

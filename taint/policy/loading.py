@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from taint.errors import ConfigurationError
 from taint.modes import Mode
-from taint.policy.collecting import FieldRule, field_rule
 from taint.policy.addresses import address_mistake
+from taint.policy.collecting import FieldRule, field_rule
 from taint.policy.rules import (
     Address,
     Conditions,

@@ -84,8 +84,8 @@ class Flow:
         return self.labels.purposes
 
     @property
-    def message(self) -> str:
-        """Say what happened, what is allowed and what to do, without any value."""
+    def _unread(self) -> str:
+        """Say what could not be read, where that is all there is to say."""
         if self.evidence is Evidence.LINEAGE and self.outcome is Outcome.GAP:
             return (
                 f"a query in {self.sink!r} could not be followed: {self.path}. "
@@ -97,6 +97,13 @@ class Flow:
                 f"{self.rule.removeprefix(f'{ENVELOPE_RULE}-')}. Labels travel in an envelope that is signed for its "
                 f"body; one that is not verified removes nothing. {self.advice}."
             )
+        return ""
+
+    @property
+    def message(self) -> str:
+        """Say what happened, what is allowed and what to do, without any value."""
+        if self._unread:
+            return self._unread
         if not self.labels:
             return (
                 f"sink {self.sink!r} asks for labelled data, but argument {self.path}{self._others} carries no label. "

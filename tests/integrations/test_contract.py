@@ -36,6 +36,7 @@ SHARED = {
     "markup_carrier",
     "msgpack_tree",
     "outgoing",
+    "redis_commands",
     "registry",
     "sqlalchemy_consent",
     "sqlalchemy_lineage",

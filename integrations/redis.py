@@ -1,0 +1,156 @@
+"""Redis: a labelled value that is written comes back labelled, in whatever process reads it.
+
+Source: values whose envelope stands beside them.
+
+Sink: none.
+
+Covered: strings (`set` with its options, `setex`, `setnx`, `mset`, `get`, `getdel`, `getex`, `mget`), hashes (`hset`,
+`hget`, `hmget`, `hgetall`, `hdel`), lists and sets (`lpush`, `rpush`, `lpop`, `rpop`, `lrange`, `lindex`, `sadd`,
+`smembers`, `spop`), `delete`, `unlink`, `expire` and its kin; sync and async clients, pipelines and transactions,
+`decode_responses` or not. An envelope stands in the key `<key>:taint-labels`, has the time to live of its value, and
+is written in the same transaction or script, so that no client sees one without the other. Clients that do not know
+it are not disturbed, and see one key more. A value that such a client has changed does not fit its envelope any more:
+that is a gap, and it keeps the purposes.
+
+Not covered: other commands; labels of values that they write are counted as lost. That goes for sorted sets, streams,
+`publish`, `append`, `blpop`, for `rename` and `copy`, reading under `watch`, scripts of one's own, and `RedisCluster`.
+`scan` and `keys` show the keys of envelopes. Equal elements of a list have the labels of all of them.
+
+    import taint
+    taint.install(integrations=["redis"])
+    import redis
+    phone = taint.label("+14155550100", purpose="security.mfa")
+    client = redis.Redis()
+    # with client.set("user:7:phone", phone), any process that has the keys gets client.get("user:7:phone") labelled
+    taint.labels_of(client.get_encoder().encode(phone))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from taint.errors import ConfigurationError
+from taint.guard import report_internal_error
+from taint.integrations.base import Integration
+from taint.integrations.redis_commands import Command, Step, step_of
+from taint.modes import Mode, current_mode
+from taint.policy.rules import matches_pattern
+from taint.propagation.patches import Patch
+
+__all__ = ["RedisIntegration"]
+
+_INNER = "_taint_inner"
+
+
+class RedisIntegration(Integration):
+    """Writes envelopes beside values, and reads them.
+
+    Args:
+        keys: Patterns, with `*` and `?`, of the keys whose values have envelopes: each costs a key more, and reading
+            one a transaction.
+    """
+
+    identifier = "redis"
+    requires = ("redis>=5.0",)
+
+    def __init__(self, *, keys: Iterable[str] = ("*",)) -> None:
+        super().__init__()
+        if isinstance(keys, str):
+            raise ConfigurationError("keys is a text. A list of patterns is expected. Pass keys=['user:*'].")
+        self._keys = tuple(keys)
+
+    def _install(self) -> None:
+        import redis.asyncio.client
+        import redis.client
+
+        # Where every command passes, since 3.0; there are no events.
+        self._wrap(
+            (
+                Patch(redis.client.Redis, "execute_command", self._command),
+                Patch(redis.client.Pipeline, "execute", self._execute),
+                Patch(redis.asyncio.client.Redis, "execute_command", self._command_async),
+                Patch(redis.asyncio.client.Pipeline, "execute", self._execute_async),
+            )
+        )
+
+    def _is_kept(self, key: str) -> bool:
+        return self._keys == ("*",) or matches_pattern(key, self._keys)
+
+    def _step(self, args: tuple[Any, ...], options: dict[str, Any]) -> Step | None:
+        if current_mode() is Mode.OFF or not args:
+            return None
+        try:
+            return step_of(args, options, self._is_kept)
+        except Exception as error:  # noqa: BLE001  # The program's command is sent.
+            report_internal_error("reading a Redis command", error)
+            return None
+
+    def _command(self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        step = self._step(args, kwargs)
+        if step is None:
+            return wrapped(*args, **kwargs)
+        if len(step.commands) == 1:
+            ((command, options),) = step.commands
+            return step.answer([wrapped(*command, **options)])
+        with client.pipeline(transaction=True) as pipeline:
+            setattr(pipeline, _INNER, True)
+            for command, options in step.commands:
+                pipeline.execute_command(*command, **options)
+            return step.answer(pipeline.execute())
+
+    async def _command_async(
+        self, wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        step = self._step(args, kwargs)
+        if step is None:
+            return await wrapped(*args, **kwargs)
+        if len(step.commands) == 1:
+            ((command, options),) = step.commands
+            return step.answer([await wrapped(*command, **options)])
+        async with client.pipeline(transaction=True) as pipeline:
+            setattr(pipeline, _INNER, True)
+            for command, options in step.commands:
+                pipeline.execute_command(*command, **options)
+            return step.answer(await pipeline.execute())
+
+    def _expanded(self, pipeline: Any) -> list[tuple[int, Step | None]] | None:
+        """Put what is sent into a pipeline; gives how many answers belong to each of its commands."""
+        if getattr(pipeline, _INNER, False) or not pipeline.command_stack:
+            return None
+        steps = [self._step(tuple(args), dict(options)) for args, options in pipeline.command_stack]
+        if not any(steps):
+            return None
+        stack: list[Command] = []
+        places: list[tuple[int, Step | None]] = []
+        for (args, options), step in zip(pipeline.command_stack, steps, strict=True):
+            stack += ((args, options),) if step is None else step.commands
+            places.append((1 if step is None else len(step.commands), step))
+        pipeline.command_stack = stack
+        return places
+
+    def _execute(
+        self, wrapped: Callable[..., Any], pipeline: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        places = self._expanded(pipeline)
+        answers = wrapped(*args, **kwargs)
+        return answers if places is None else _gathered(answers, places)
+
+    async def _execute_async(
+        self, wrapped: Callable[..., Any], pipeline: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        places = self._expanded(pipeline)
+        answers = await wrapped(*args, **kwargs)
+        return answers if places is None else _gathered(answers, places)
+
+
+def _gathered(answers: list[Any], places: list[tuple[int, Step | None]]) -> list[Any]:
+    """Make one answer for each command of a pipeline again."""
+    gathered: list[Any] = []
+    at = 0
+    for count, step in places:
+        own = answers[at : at + count]
+        at += count
+        failed = next((answer for answer in own if isinstance(answer, Exception)), None)
+        gathered.append(failed if failed is not None else own[0] if step is None else step.answer(own))
+    return gathered
