@@ -17,7 +17,7 @@ from typing import Any
 
 from taint.carriers.identifiers import IDENTIFIERS, number_in
 
-__all__ = ["Step", "children", "close_kind", "is_atomic", "map_leaves", "open_kind", "path_text", "walk"]
+__all__ = ["Step", "children", "close_kind", "is_atomic", "is_bare", "map_leaves", "open_kind", "path_text", "walk"]
 
 Step = tuple[Any, str]
 """A way into a container: the steps before it (or None) and the last one, as it is shown."""
@@ -58,6 +58,25 @@ def close_kind(kind: type) -> None:
 def is_atomic(value: object) -> bool:
     """Tell whether nothing can be inside a value, by its exact type."""
     return type(value) in _ATOMIC
+
+
+def is_bare(value: object, depth: int = 3) -> bool:
+    """Tell, where that is quick, that nothing in a value can carry labels: a few levels of built-in containers."""
+    kind = type(value)
+    if kind in _ATOMIC:
+        return True
+    if not depth:
+        return False
+    if kind is dict:
+        for item in value.values():  # type: ignore[attr-defined]  # It is a dict.
+            if type(item) not in _ATOMIC and not is_bare(item, depth - 1):
+                return False
+    elif kind is not tuple and kind is not list and kind is not set and kind is not frozenset:
+        return False
+    for item in value:  # type: ignore[attr-defined]  # noqa: SIM110  # One of these. A loop is quicker than `all`.
+        if type(item) not in _ATOMIC and not is_bare(item, depth - 1):
+            return False
+    return True
 
 
 def _key_step(key: object) -> str:

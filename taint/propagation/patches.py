@@ -24,7 +24,17 @@ from taint.carriers.proxy import TaintedProxy
 from taint.carriers.text import TaintedBytes, TaintedStr
 from taint.errors import IntegrationError
 
-__all__ = ["CARRIERS", "ForCarriers", "Patch", "Swap", "Wrapper", "apply_patches", "patches_in", "revert_patches"]
+__all__ = [
+    "CARRIERS",
+    "ForCarriers",
+    "Patch",
+    "Swap",
+    "Wrapper",
+    "apply_patches",
+    "is_ours",
+    "patches_in",
+    "revert_patches",
+]
 
 CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
 """By exact type: the quickest question, asked of every argument of every wrapped call."""
@@ -240,6 +250,15 @@ def _method(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., A
         return wrapper(MethodType(native, args[0]), args[0], args[1:], kwargs)
 
     return replacement
+
+
+def is_ours(function: Any) -> bool:
+    """Tell whether a function is what was put in the place of another, and nobody has wrapped it since."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename == _HERE
+
+
+_HERE = apply_patches.__code__.co_filename
 
 
 def revert_patches(*, group: str = "") -> None:
