@@ -141,6 +141,9 @@ class TaintedProxy(wrapt.ObjectProxy[Any]):
         return TaintedProxy, (self.__wrapped__, self._self_labels)
 
 
+_HASHED = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
+
+
 class TaintedHash:
     """A hash object that remembers the labels of what went into it.
 
@@ -177,8 +180,8 @@ class TaintedHash:
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Hash more. Labels: are added to those of the object."""
-        for value in (*args, *kwargs.values()):
-            if is_carrier(value):
+        for value in (*args, *kwargs.values()) if kwargs else args:
+            if type(value) in _HASHED:
                 self.labels |= labels_of_carrier(value)
                 args = tuple(map(unwrapped, args))
         self._native.update(*args, **kwargs)

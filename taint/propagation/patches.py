@@ -127,7 +127,7 @@ class Patch:
     """One function to be wrapped.
 
     Args:
-        owner: The module or class that holds it.
+        owner: The module, class or dict that holds it.
         name: Its name there.
         wrapper: What is called instead, with the original.
     """
@@ -181,21 +181,36 @@ def apply_patches(patches: Iterable[Patch | Swap], *, group: str = "") -> None:
         for patch in patches:
             if (id(patch.owner), patch.name) in done:
                 continue
-            try:
-                original = inspect.getattr_static(patch.owner, patch.name)
-            except AttributeError:
+            original = _there(patch)
+            if original is _NOTHING:
                 _revert_from(begun)
                 raise IntegrationError(
                     f"nothing to wrap at {getattr(patch.owner, '__name__', patch.owner)!r}.{patch.name}. "
                     "This version of the library is not supported. Report it, or leave it out of install()."
-                ) from None
+                )
             applied = _Applied(patch, original, None, group=group)
             if isinstance(patch, Swap):
                 applied.replacement = patch.make(original)
             else:
                 applied.replacement = _replacement(applied)
-            setattr(patch.owner, patch.name, applied.replacement)
+            _put(patch, applied.replacement)
             _applied.append(applied)
+
+
+_NOTHING: Any = object()
+
+
+def _there(patch: Patch | Swap) -> Any:
+    if isinstance(patch.owner, dict):
+        return patch.owner.get(patch.name, _NOTHING)
+    return inspect.getattr_static(patch.owner, patch.name, _NOTHING)
+
+
+def _put(patch: Patch | Swap, value: Any) -> None:
+    if isinstance(patch.owner, dict):
+        patch.owner[patch.name] = value
+    else:
+        setattr(patch.owner, patch.name, value)
 
 
 def _replacement(applied: _Applied) -> Any:
@@ -277,9 +292,8 @@ def _revert_from(begun: int) -> None:
 
 def _revert(applied: _Applied) -> None:
     applied.is_on = False
-    owner, name = applied.patch.owner, applied.patch.name
-    if inspect.getattr_static(owner, name, None) is applied.replacement:
-        setattr(owner, name, applied.original)
+    if _there(applied.patch) is applied.replacement:
+        _put(applied.patch, applied.original)
 
 
 def patches_in(module: ModuleType, wrappers: Mapping[str, Wrapper]) -> Iterator[Patch]:

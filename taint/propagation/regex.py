@@ -27,7 +27,7 @@ from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all, through
-from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.patches import ForCarriers, Patch, Wrapper, patches_in
 
 __all__ = ["TaintedMatch", "TaintedPattern", "patches", "seeing_patterns"]
 
@@ -345,9 +345,6 @@ def _guarded(label: Callable[[], Any], value: Any, labels: Labels) -> Any:
 def _compile(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compile from exact text, whose cache knows nothing of labels; the pattern remembers its own text."""
     text = args[0] if args else kwargs.get("pattern")
-    if type(text) is TaintedPattern:
-        wrapped(text.native, *args[1:], **kwargs)  # For what it refuses.
-        return text
     compiled = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
     return TaintedPattern(compiled, text) if type(text) in _TEXTS else compiled
 
@@ -388,7 +385,7 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     if module.__name__ == "fnmatch":
         return patches_in(module, {"translate": followed(on_all)})
     functions = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
-    wrappers = {"compile": _compile, "escape": followed(through)}
+    wrappers: dict[str, Wrapper] = {"compile": ForCarriers(_compile), "escape": followed(through)}
     return patches_in(module, wrappers | {name: _function(name) for name in functions})
 
 
