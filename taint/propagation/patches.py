@@ -162,6 +162,8 @@ class _Applied:
 
 
 _applied: list[_Applied] = []
+_places: set[tuple[int, str]] = set()
+"""Where each stands; its owner lives as long as it does."""
 _lock = threading.RLock()
 
 
@@ -176,10 +178,9 @@ def apply_patches(patches: Iterable[Patch | Swap], *, group: str = "") -> None:
         IntegrationError: A function does not exist. What was wrapped before it is put back.
     """
     with _lock:
-        done = {(id(applied.patch.owner), applied.patch.name) for applied in _applied}
         begun = len(_applied)
         for patch in patches:
-            if (id(patch.owner), patch.name) in done:
+            if (id(patch.owner), patch.name) in _places:
                 continue
             original = _there(patch)
             if original is _NOTHING:
@@ -195,6 +196,7 @@ def apply_patches(patches: Iterable[Patch | Swap], *, group: str = "") -> None:
                 applied.replacement = _replacement(applied)
             _put(patch, applied.replacement)
             _applied.append(applied)
+            _places.add((id(patch.owner), patch.name))
 
 
 _NOTHING: Any = object()
@@ -292,6 +294,7 @@ def _revert_from(begun: int) -> None:
 
 def _revert(applied: _Applied) -> None:
     applied.is_on = False
+    _places.discard((id(applied.patch.owner), applied.patch.name))
     if _there(applied.patch) is applied.replacement:
         _put(applied.patch, applied.original)
 
