@@ -31,7 +31,7 @@ from taint.carriers.values import labels_of
 from taint.integrations.base import Integration
 from taint.integrations.markupsafe import MarkupsafeIntegration
 from taint.labels import NO_LABELS
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Unless
 
 __all__ = ["Jinja2Integration"]
 
@@ -64,8 +64,10 @@ class Jinja2Integration(Integration):
         # since 2.x. All are "".join, which asks no item for its labels; no events.
         owners = (jinja2.environment.Environment, jinja2.environment, jinja2.runtime, jinja2.ext)
         self._wrap(Patch(owner, "concat", _concat) for owner in owners)
-        _passed.update((str, jinja2.Environment, jinja2.nodes.EvalContext, jinja2.runtime.Context, markupsafe.Markup))
-        self._wrap(Patch(jinja2.filters.FILTERS, name, _filter) for name in _IN_PIECES)
+        # What filters are mostly given, the environment or context that they may be given first among it.
+        passed = (jinja2.Environment, jinja2.nodes.EvalContext, jinja2.runtime.Context, markupsafe.Markup)
+        asked = Unless(_filter, frozenset((str, int, float, bool, *passed)))
+        self._wrap(Patch(jinja2.filters.FILTERS, name, asked) for name in _IN_PIECES)
 
     def _uninstall(self) -> None:
         self._markupsafe.uninstall()
@@ -73,8 +75,6 @@ class Jinja2Integration(Integration):
 
 _CARRYING = (TaintedStr, TaintedBytes, TaintedProxy)
 _HOLDING = (list, tuple, dict, set)
-_passed: set[type] = set()
-"""What filters are mostly given, and no labels are on: exact types."""
 
 
 def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
@@ -94,8 +94,8 @@ def _filter(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], 
     result = wrapped(*args, **kwargs)
     labels = NO_LABELS
     for value in (*args, *kwargs.values()) if kwargs else args:
-        # Not the environment or context that a filter may be given first.
-        if type(value) not in _passed and not is_bare(value) and (isinstance(value, _HOLDING) or is_carrier(value)):
+        # Not the environment or context.
+        if not is_bare(value) and (isinstance(value, _HOLDING) or is_carrier(value)):
             labels |= labels_of(value)
     if not labels:
         return result

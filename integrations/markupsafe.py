@@ -21,7 +21,7 @@ Not covered: subclasses of `Markup` by others, which give back their own type wi
 from __future__ import annotations
 
 from taint.integrations.base import Integration
-from taint.propagation.patches import ForCarriers, Patch
+from taint.propagation.patches import ForCarriers, Patch, Unless
 
 __all__ = ["MarkupsafeIntegration"]
 
@@ -43,7 +43,7 @@ class MarkupsafeIntegration(Integration):
         self._wrap(
             (
                 Patch(markupsafe, "_escape_inner", ForCarriers(hooks.escaping)),
-                Patch(markupsafe.Markup, "__new__", hooks.making),
+                Patch(markupsafe.Markup, "__new__", Unless(hooks.making, frozenset((type, str)))),
                 *(Patch(markupsafe.Markup, name, hooks.promoting) for name in methods),
                 Patch(markupsafe.Markup, "join", hooks.joining),
                 Patch(markupsafe.Markup, "format", hooks.formatting),

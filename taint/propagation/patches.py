@@ -29,6 +29,7 @@ __all__ = [
     "ForCarriers",
     "Patch",
     "Swap",
+    "Unless",
     "Wrapper",
     "apply_patches",
     "is_ours",
@@ -52,6 +53,25 @@ class ForCarriers:
     """
 
     wrapper: Wrapper
+
+    def __call__(
+        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call the wrapper, whatever the arguments are."""
+        return self.wrapper(wrapped, instance, args, kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """A wrapper that is asked only where an argument of the call is of another type than these.
+
+    Args:
+        wrapper: What is called then.
+        plain: Exact types that bring no label.
+    """
+
+    wrapper: Wrapper
+    plain: frozenset[type]
 
     def __call__(
         self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -235,10 +255,15 @@ def _replacement(applied: _Applied) -> Any:
 
 def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any], Any]) -> Any:
     wrapper = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
-    if not isinstance(wrapper, ForCarriers):
+    if not isinstance(wrapper, ForCarriers | Unless):
         return functools.update_wrapper(make(native, applied, wrapper), native)
     concerned = make(native, applied, wrapper.wrapper)
+    if isinstance(wrapper, ForCarriers):
+        return functools.update_wrapper(_on_carriers(native, concerned), native)
+    return functools.update_wrapper(_on_others(native, concerned, wrapper.plain), native)
 
+
+def _on_carriers(native: Any, concerned: Callable[..., Any]) -> Callable[..., Any]:
     def replacement(*args: Any, **kwargs: Any) -> Any:
         for value in args:
             if type(value) in CARRIERS:
@@ -250,7 +275,22 @@ def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any]
                 return concerned(*args, **kwargs)
         return native(*args, **kwargs)
 
-    return functools.update_wrapper(replacement, native)
+    return replacement
+
+
+def _on_others(native: Any, concerned: Callable[..., Any], plain: frozenset[type]) -> Callable[..., Any]:
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            if type(value) not in plain:
+                return concerned(*args, **kwargs)
+        if not kwargs:
+            return native(*args)
+        for value in kwargs.values():
+            if type(value) not in plain:
+                return concerned(*args, **kwargs)
+        return native(*args, **kwargs)
+
+    return replacement
 
 
 def _function(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., Any]:

@@ -356,12 +356,6 @@ def _function(name: str) -> Wrapper:
     )
 
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not kwargs:  # The common call, and the quick way out of it.
-            for value in args:
-                if type(value) not in _PLAIN:
-                    break
-            else:
-                return wrapped(*args)
         is_concerned = any(type(value) in CARRIERS or type(value) is TaintedPattern for value in args)
         is_concerned = is_concerned or (len(args) > 1 and callable(args[1]))
         if not is_concerned and not any(type(value) in CARRIERS or callable(value) for value in kwargs.values()):

@@ -73,15 +73,15 @@ class _Labelled(metaclass=abc.ABCMeta):
     _labels_at = _Positions()
     """Shared by all that nothing labelled was written to, and never changed; others have their own."""
 
-    _write: Callable[[Any], int]
-    """The native method: it costs half of what `super()` does."""
+    _native: Any
+    """The native class, whose methods are called half as fast by `super()`."""
 
     def write(self, text: Any, /) -> int:
         """Write. Labels: at the positions where the text now stands."""
         if type(text) not in CARRIERS and not self._labels_at.spans:
-            return self._write(text)
+            return self._native.write(self, text)  # type: ignore[no-any-return]  # A number.
         start = self.tell()  # type: ignore[attr-defined]  # The stream's class follows in the bases.
-        written = self._write(exact(text))
+        written: int = self._native.write(self, exact(text))
         self._note(start, self.tell(), text)  # type: ignore[attr-defined]  # As above.
         return written
 
@@ -98,18 +98,18 @@ class _Labelled(metaclass=abc.ABCMeta):
 
     def _read_by(self, read: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         if not self._labels_at.spans:
-            return read(*args)
+            return read(self, *args)
         start = self.tell()  # type: ignore[attr-defined]  # As above.
-        value = read(*args)
+        value = read(self, *args)
         return self._labels_at.carry(value, start, self.tell())  # type: ignore[attr-defined]  # As above.
 
     def read(self, *args: Any) -> Any:
         """Read. Labels: those of the positions."""
-        return self._read_by(super().read, args)  # type: ignore[misc]  # As above.
+        return self._read_by(self._native.read, args)
 
     def readline(self, *args: Any) -> Any:
         """Read a line. Labels: those of the positions."""
-        return self._read_by(super().readline, args)  # type: ignore[misc]  # As above.
+        return self._read_by(self._native.readline, args)
 
     def readlines(self, hint: Any = -1, /) -> list[Any]:
         """Read lines. Labels: those of the positions."""
@@ -126,7 +126,7 @@ class _Labelled(metaclass=abc.ABCMeta):
 
     def __next__(self) -> Any:
         """Read the next line. Labels: those of the positions."""
-        return self._read_by(super().__next__, ())  # type: ignore[misc]  # As above.
+        return self._read_by(self._native.__next__, ())
 
     def truncate(self, *args: Any) -> int:
         """Cut off. Labels: those of what is left."""
@@ -149,7 +149,7 @@ class _Labelled(metaclass=abc.ABCMeta):
 class TaintedStringIO(_Labelled, io.StringIO):
     """A `StringIO` that knows which characters are labelled."""
 
-    _write = io.StringIO.write
+    _native = io.StringIO
 
     def __init__(self, initial_value: Any = "", newline: Any = "\n") -> None:
         """Open a stream as `io.StringIO` does. Labels: of the initial value."""
@@ -164,7 +164,7 @@ class TaintedStringIO(_Labelled, io.StringIO):
 class TaintedBytesIO(_Labelled, io.BytesIO):
     """A `BytesIO` that knows which bytes are labelled."""
 
-    _write = io.BytesIO.write
+    _native = io.BytesIO
 
     def __init__(self, initial_bytes: Any = b"") -> None:
         """Open a stream as `io.BytesIO` does. Labels: of the initial bytes."""
@@ -177,7 +177,7 @@ class TaintedBytesIO(_Labelled, io.BytesIO):
 
     def read1(self, *args: Any) -> Any:
         """Read. Labels: those of the positions."""
-        return self._read_by(super().read1, args)
+        return self._read_by(self._native.read1, args)
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer, which keeps no labels: counted."""
@@ -334,7 +334,7 @@ class _File:
         self.dialect: Any = None
 
     def write(self, line: str) -> Any:
-        return self.write_on(self._labelled(line) if self.row else line)
+        return self.write_on(self._labelled(line))
 
     def _labelled(self, line: str) -> str:
         row = self.row if isinstance(self.row, list | tuple) else list(self.row)
@@ -379,12 +379,12 @@ def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
 
 
 class _Writer(_StandIn):
-    """A csv writer that writes lines whose fields carry their labels."""
+    """A csv writer that writes lines whose fields carry their labels; plain rows are written natively."""
 
-    __slots__ = ("_file",)
+    __slots__ = ("_file", "_following")
 
-    def __init__(self, native: Any, file: _File) -> None:
-        self._native, self._file = native, file
+    def __init__(self, native: Any, following: Any, file: _File) -> None:
+        self._native, self._following, self._file = native, following, file
 
     def writerow(self, row: Any, /) -> Any:
         if not isinstance(row, list | tuple | dict):
@@ -392,21 +392,20 @@ class _Writer(_StandIn):
         if is_bare(row):
             return self._native.writerow(row)
         self._file.row, self._file.dialect = row, self._native.dialect
-        try:
-            return self._native.writerow(row)
-        finally:
-            self._file.row = ()
+        return self._following.writerow(row)
 
     def writerows(self, rows: Any, /) -> None:
+        if is_bare(rows):
+            self._native.writerows(rows)
+            return
         for row in rows:
             self.writerow(row)
 
 
 def _writer(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or not hasattr(args[0], "write"):
-        return wrapped(*args, **kwargs)
+    native = wrapped(*args, **kwargs)
     file = _File(args[0])
-    return _Writer(wrapped(file, *args[1:], **kwargs), file)
+    return _Writer(native, wrapped(file, *args[1:], **kwargs), file)
 
 
 def _joined_values(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
