@@ -275,9 +275,11 @@ def test_a_wrapped_function_is_for_everything_else_the_native_one() -> None:
         shown = binascii.hexlify
         hashed = hashlib.sha256
         encoded = staticmethod(base64.b64encode)
+        split = urllib.parse.urlsplit
 
     own: Any = Own()
     assert (own.shown(b"a"), own.encoded(b"a")) == (b"61", b"YQ==")
+    assert own.split.__self__ is own
     assert own.hashed(b"a").hexdigest() == hashlib.new("sha256", b"a").hexdigest()
     assert isinstance(binascii.hexlify, types.BuiltinFunctionType)
     assert str(inspect.signature(base64.b64encode)) == "(s, altchars=None)"

@@ -92,6 +92,10 @@ class _Native(functools.partial[Any]):
     def __class__(self) -> Any:
         return type(self._native)
 
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        # As an attribute of a class: a method where the native one is (what `lru_cache` makes), else itself.
+        return MethodType(self, instance) if instance is not None and hasattr(self._native, "__get__") else self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._native, name)
 
