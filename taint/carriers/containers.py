@@ -34,6 +34,8 @@ _ATOMIC = frozenset(
 )
 
 
+_BUILT_IN = frozenset((dict, list, tuple, set, frozenset))
+
 _DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
 """Half of them begin with a letter, and are identifiers."""
 
@@ -65,18 +67,16 @@ def is_bare(value: object, depth: int = 3) -> bool:
     kind = type(value)
     if kind in _ATOMIC:
         return True
-    if not depth:
+    # What holds itself is too deep at the first look.
+    if not depth or kind not in _BUILT_IN:
         return False
-    if kind is dict:
-        for item in value.values():  # type: ignore[attr-defined]  # It is a dict.
-            if type(item) not in _ATOMIC and not is_bare(item, depth - 1):
+    before: object = None
+    for item in value:  # type: ignore[attr-defined]  # One of these.
+        if type(item) not in _ATOMIC and item is not before:  # A row may stand in a table a thousand times.
+            if not is_bare(item, depth - 1):
                 return False
-    elif kind is not tuple and kind is not list and kind is not set and kind is not frozenset:
-        return False
-    for item in value:  # type: ignore[attr-defined]  # noqa: SIM110  # One of these. A loop is quicker than `all`.
-        if type(item) not in _ATOMIC and not is_bare(item, depth - 1):
-            return False
-    return True
+            before = item
+    return kind is not dict or is_bare(list(value.values()), depth)  # type: ignore[attr-defined]  # It is a dict.
 
 
 def _key_step(key: object) -> str:
