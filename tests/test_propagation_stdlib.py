@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import configparser
@@ -14,6 +15,7 @@ import inspect
 import io
 import ipaddress
 import json
+import math
 import pickle
 import re
 import shlex
@@ -33,7 +35,7 @@ from taint import losses
 from taint.carriers.containers import path_text
 from taint.carriers.values import carriers_in
 from taint.propagation import GROUPS
-from taint.propagation.patches import _applied
+from taint.propagation.patches import Patch, _applied, apply_patches, revert_patches
 from taint.testing import record
 
 PHONE: Any = taint.label("0100", purpose="security.mfa", source="test")
@@ -288,6 +290,43 @@ def test_a_wrapped_function_is_for_everything_else_the_native_one() -> None:
     assert mac._hmac is not None  # OpenSSL's, not the one in Python.
     assert mac.name == "hmac-sha256"
     assert type(mac) is hmac.HMAC
+
+
+def test_what_a_class_holds_is_wrapped_as_what_it_is() -> None:
+    """A coroutine, static or class method, property or item stays one, and the wrapper is told whose it is."""
+
+    class Owner:
+        async def awaited(self, value: int) -> int:
+            return value
+
+        @staticmethod
+        def static(value: int) -> int:
+            return value
+
+        @classmethod
+        def of_class(cls, value: int) -> int:
+            return value
+
+        @property
+        def read(self) -> int:
+            return 1
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        told.append(instance)
+        return wrapped(*args, **kwargs)
+
+    table = {"item": math.floor}
+    before = dict(vars(Owner)), dict(table)
+    told: list[Any] = []
+    names = ("awaited", "static", "of_class", "read")
+    apply_patches((*(Patch(Owner, name, wrapper) for name in names), Patch(table, "item", wrapper)), group="test")
+    owner = Owner()
+    assert inspect.iscoroutinefunction(owner.awaited)
+    assert asyncio.run(owner.awaited(2)) == Owner.static(2) == owner.of_class(2) == table["item"](2.5) == 2
+    assert owner.read == 1
+    assert told == [owner, None, Owner, None, owner]
+    revert_patches(group="test")
+    assert (dict(vars(Owner)), table) == before
 
 
 def test_a_wrapped_function_that_somebody_keeps_passes_everything_through() -> None:

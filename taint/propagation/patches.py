@@ -259,12 +259,22 @@ def _replacement(applied: _Applied) -> Any:
 
 def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any], Any]) -> Any:
     wrapper = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
-    if not isinstance(wrapper, ForCarriers | Unless):
-        return functools.update_wrapper(make(native, applied, wrapper), native)
-    concerned = make(native, applied, wrapper.wrapper)
     if isinstance(wrapper, ForCarriers):
-        return functools.update_wrapper(_on_carriers(native, concerned), native)
-    return functools.update_wrapper(_on_others(native, concerned, wrapper.plain), native)
+        replacement = _on_carriers(native, make(native, applied, wrapper.wrapper))
+    elif isinstance(wrapper, Unless):
+        replacement = _on_others(native, make(native, applied, wrapper.wrapper), wrapper.plain)
+    else:
+        replacement = make(native, applied, wrapper)
+    if inspect.iscoroutinefunction(native):  # For those who ask whether it is one.
+        replacement = _awaiting(replacement)
+    return functools.update_wrapper(replacement, native)
+
+
+def _awaiting(replacement: Callable[..., Any]) -> Callable[..., Any]:
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        return await replacement(*args, **kwargs)
+
+    return coroutine
 
 
 def _on_carriers(native: Any, concerned: Callable[..., Any]) -> Callable[..., Any]:
