@@ -26,6 +26,7 @@ __all__ = ["Integration", "unmet"]
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)\s*(?P<bounds>[^;]*)")
 _BOUND = re.compile(r"\s*(?P<sign>>=|<=|==|!=|>|<)\s*(?P<version>[0-9.]+)\s*")
+_VERSION = re.compile(r"^Version: *(\S+)$", re.MULTILINE)
 _RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _SIGNS = {
     ">=": lambda order: order >= 0,
@@ -158,9 +159,12 @@ def unmet(requires: Iterable[str]) -> str:
 @functools.lru_cache(maxsize=256)
 def _installed_version(name: str) -> str | None:
     try:
-        return importlib.metadata.version(name)
+        distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+    # `version` parses the whole of it as a message, which for all integrations is most of what `install()` takes.
+    found = _VERSION.search((distribution.read_text("METADATA") or "").partition("\n\n")[0])
+    return found[1] if found else distribution.version
 
 
 def _order(version: str, bound: str) -> int:

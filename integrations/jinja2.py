@@ -24,15 +24,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import wrapt
-
+from taint.carriers.containers import is_bare
 from taint.carriers.proxy import TaintedProxy, carry, is_carrier
-from taint.carriers.text import join_pieces
+from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.integrations.base import Integration
 from taint.integrations.markupsafe import MarkupsafeIntegration
 from taint.labels import NO_LABELS
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Unless
 
 __all__ = ["Jinja2Integration"]
 
@@ -51,38 +50,36 @@ class Jinja2Integration(Integration):
     def __init__(self) -> None:
         super().__init__()
         self._markupsafe = MarkupsafeIntegration()
-        self._filters: dict[str, tuple[Any, Any]] = {}
 
     def _install(self) -> None:
         import jinja2.environment
         import jinja2.ext
         import jinja2.filters
+        import jinja2.nodes
         import jinja2.runtime
+        import markupsafe
 
         self._markupsafe.install()
         # Compiled templates end in environment.concat; the runtime and extensions have names of their own for it,
         # since 2.x. All are "".join, which asks no item for its labels; no events.
         owners = (jinja2.environment.Environment, jinja2.environment, jinja2.runtime, jinja2.ext)
         self._wrap(Patch(owner, "concat", _concat) for owner in owners)
-        for name in _IN_PIECES:
-            original = jinja2.filters.FILTERS[name]
-            replacement = wrapt.FunctionWrapper(original, _filter, enabled=lambda: self.is_on)
-            self._filters[name] = (original, replacement)
-            jinja2.filters.FILTERS[name] = replacement
+        # What filters are mostly given, the environment or context that they may be given first among it.
+        passed = (jinja2.Environment, jinja2.nodes.EvalContext, jinja2.runtime.Context, markupsafe.Markup)
+        asked = Unless(_filter, frozenset((str, int, float, bool, *passed)))
+        self._wrap(Patch(jinja2.filters.FILTERS, name, asked) for name in _IN_PIECES)
 
     def _uninstall(self) -> None:
-        import jinja2.filters
-
-        for name, (original, replacement) in self._filters.items():
-            if jinja2.filters.FILTERS.get(name) is replacement:
-                jinja2.filters.FILTERS[name] = original
-        self._filters.clear()
         self._markupsafe.uninstall()
+
+
+_CARRYING = (TaintedStr, TaintedBytes, TaintedProxy)
+_HOLDING = (list, tuple, dict, set)
 
 
 def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
     pieces: list[Any] = list(*args)
-    if not any(map(is_carrier, pieces)):
+    if not any(issubclass(kind, _CARRYING) for kind in set(map(type, pieces))):
         return wrapped(pieces)
     # A proxy holds a subclass of str, such as a Markup, which join refuses: it is its text that is joined.
     texts = [
@@ -96,11 +93,13 @@ def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], 
 def _filter(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(*args, **kwargs)
     labels = NO_LABELS
-    for value in (*args, *kwargs.values()):
-        # Not the environment or context that a filter may be given first.
-        if is_carrier(value) or isinstance(value, list | tuple | dict | set):
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        # Not the environment or context.
+        if not is_bare(value) and (isinstance(value, _HOLDING) or is_carrier(value)):
             labels |= labels_of(value)
-    if not isinstance(result, str) or not labels or labels_of(result) >= labels:
+    if not labels:
+        return result
+    if not isinstance(result, str) or labels_of(result) >= labels:
         return result
     if hasattr(result, "__html__"):
         from taint.integrations.markup_carrier import labelled_markup

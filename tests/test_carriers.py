@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -484,3 +485,20 @@ def test_time_grows_with_the_length(at: int) -> None:
     unit = "é\t" + carry_text("415 5", SECURITY) + ",\n"
     small, large = TaintedStr().join([unit] * 200), TaintedStr().join([unit] * 3200)
     assert seconds(large, 2) < seconds(small, 3) * 16 * 8 + 0.02
+
+
+@pytest.mark.parametrize("deep", [0, 1, 2, 5])
+@pytest.mark.parametrize("put", [lambda x: [1, x], lambda x: (x,), lambda x: {"a": 1, "b": x}, lambda x: deque([x])])
+def test_a_carrier_is_found_however_deep_it_is(deep: int, put: Callable[[Any], Any]) -> None:
+    """A plain container is told by its types, at any depth where one holds a carrier, and nothing runs in circles."""
+    phone = taint.label("0100", purpose="security.mfa", source="test")
+    value: Any = phone
+    plain: Any = "0100"
+    for _ in range(deep):
+        value, plain = put(value), put(plain)
+    assert taint.labels_of(value) == taint.labels_of(phone)
+    assert not taint.labels_of(plain)
+    assert taint.labels_of({frozenset([phone]): [1]}) == taint.labels_of(phone)
+    circle: list[Any] = [[[0] * 3000] * 3000] * 3000
+    circle.append(circle)
+    assert not taint.labels_of(circle)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import binascii
 import configparser
 import copy
 import csv
+import hashlib
+import hmac
 import html
+import inspect
 import io
 import ipaddress
 import json
+import math
 import pickle
 import re
 import shlex
 import string
 import sys
+import types
 import urllib.parse
 import uuid
 import xml.sax.saxutils
@@ -28,7 +35,7 @@ from taint import losses
 from taint.carriers.containers import path_text
 from taint.carriers.values import carriers_in
 from taint.propagation import GROUPS
-from taint.propagation.patches import _applied
+from taint.propagation.patches import Patch, _applied, apply_patches, revert_patches
 from taint.testing import record
 
 PHONE: Any = taint.label("0100", purpose="security.mfa", source="test")
@@ -261,6 +268,106 @@ def test_a_wrapped_function_is_pickled_and_copied_as_itself(function: Any) -> No
     wrapped = getattr(owner, function.__name__)
     assert pickle.loads(pickle.dumps(wrapped)) is wrapped  # noqa: S301  # Our own pickle.
     assert copy.deepcopy({"f": wrapped})["f"] is wrapped
+
+
+def test_a_wrapped_function_is_for_everything_else_the_native_one() -> None:
+    """As an attribute of a class, for `isinstance`, `inspect` and C code that asks which function it is given."""
+
+    class Own:
+        shown = binascii.hexlify
+        hashed = hashlib.sha256
+        encoded = staticmethod(base64.b64encode)
+        split = urllib.parse.urlsplit
+
+    own: Any = Own()
+    assert (own.shown(b"a"), own.encoded(b"a")) == (b"61", b"YQ==")
+    assert own.split.__self__ is own
+    assert own.hashed(b"a").hexdigest() == hashlib.new("sha256", b"a").hexdigest()
+    assert isinstance(binascii.hexlify, types.BuiltinFunctionType)
+    assert str(inspect.signature(base64.b64encode)) == "(s, altchars=None)"
+    assert inspect.signature(json.JSONEncoder.encode).parameters.keys() == {"self", "o"}
+    mac: Any = hmac.new(b"key", b"a", hashlib.sha256)
+    assert mac._hmac is not None  # OpenSSL's, not the one in Python.
+    assert mac.name == "hmac-sha256"
+    assert type(mac) is hmac.HMAC
+
+
+def test_what_a_class_holds_is_wrapped_as_what_it_is() -> None:
+    """A coroutine, static or class method, property or item stays one, and the wrapper is told whose it is."""
+
+    class Owner:
+        async def awaited(self, value: int) -> int:
+            return value
+
+        @staticmethod
+        def static(value: int) -> int:
+            return value
+
+        @classmethod
+        def of_class(cls, value: int) -> int:
+            return value
+
+        @property
+        def read(self) -> int:
+            return 1
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        told.append(instance)
+        return wrapped(*args, **kwargs)
+
+    table = {"item": math.floor}
+    before = dict(vars(Owner)), dict(table)
+    told: list[Any] = []
+    names = ("awaited", "static", "of_class", "read")
+    apply_patches((*(Patch(Owner, name, wrapper) for name in names), Patch(table, "item", wrapper)), group="test")
+    owner = Owner()
+    assert inspect.iscoroutinefunction(owner.awaited)
+    assert asyncio.run(owner.awaited(2)) == Owner.static(2) == owner.of_class(2) == table["item"](2.5) == 2
+    assert owner.read == 1
+    assert told == [owner, None, Owner, None, owner]
+    revert_patches(group="test")
+    assert (dict(vars(Owner)), table) == before
+
+
+def test_a_wrapped_function_that_somebody_keeps_passes_everything_through() -> None:
+    """After `uninstall` it does what the native one does, with labelled arguments too."""
+    kept = (base64.b64encode, binascii.hexlify, hashlib.sha256, json.JSONEncoder.iterencode, re.compile)
+    assert marked(kept[1](PHONE.encode())) == "«30313030»"
+    taint.uninstall()
+    assert marked(kept[0](PHONE.encode())) == "MDEwMA=="
+    assert marked(kept[1](PHONE.encode())) == "30313030"
+    assert type(kept[2](PHONE.encode())) is type(hashlib.sha256())
+    assert not any(map(taint.labels_of, kept[3](json.JSONEncoder(), [PHONE])))
+    assert type(kept[4](PHONE)) is re.Pattern
+
+
+def test_a_hash_object_remembers_what_went_into_it() -> None:
+    """Whatever the order, in a copy too, and not in a copy that was made before; else it is the native one."""
+    made: Any = hashlib.sha256(b"salt")
+    before = made.copy()
+    made.update(PHONE.encode())
+    assert taint.labels_of(made.hexdigest()) == taint.labels_of(PHONE)
+    assert taint.labels_of(made.copy().digest()) == taint.labels_of(PHONE)
+    assert taint.labels_of([made]) == taint.labels_of(PHONE)
+    assert not taint.labels_of(before.hexdigest())
+    assert (made.name, made.digest_size) == ("sha256", 32)
+    taint.uninstall()
+    assert isinstance(made, type(hashlib.sha256()))
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(made)
+
+
+@pytest.mark.parametrize("digest", ["sha256", lambda *data: hashlib.blake2b(*data), hashlib.sha256])
+def test_an_hmac_made_by_its_class_remembers_what_went_into_it(digest: Any) -> None:
+    """OpenSSL's and the one in Python: the key, the message, what is added later; the plain one has no labels."""
+    later = hmac.HMAC(b"key", digestmod=digest)
+    before = later.copy()
+    later.update(PHONE.encode())
+    for made in (later, later.copy(), hmac.HMAC(PHONE.encode(), b"a", digest), hmac.HMAC(b"a", PHONE.encode(), digest)):
+        assert taint.labels_of(made.hexdigest()) == taint.labels_of(made) == taint.labels_of(PHONE)
+    assert not taint.labels_of(before.digest())
+    taint.uninstall()
+    assert hmac.new(b"key", b"0100", digest).digest() == taint.plain(later.digest())
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

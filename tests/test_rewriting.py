@@ -218,6 +218,12 @@ EXACT = [
     ('digits.subn("x", p)[0]', [(0, 1)]),
     ("digits.split(p)[0]", [(0, 1)]),
     ("digits.scanner(p).search().group()", [(0, 11)]),
+    # of the class
+    ("str.upper(p)", [(0, 12)]),
+    ('str.join(",", ["a", p])', [(2, 14)]),
+    ('bytes.replace(b"a", b"a", p.encode(), 1)', [(0, 12)]),
+    ('str.encode(p, encoding="ascii")', [(0, 12)]),
+    ('str.split("a b")', []),
     ("digits.scanner(p, 1).match().group(0)", [(0, 11)]),
 ]
 

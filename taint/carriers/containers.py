@@ -17,7 +17,18 @@ from typing import Any
 
 from taint.carriers.identifiers import IDENTIFIERS, number_in
 
-__all__ = ["Step", "children", "close_kind", "is_atomic", "is_name", "map_leaves", "open_kind", "path_text", "walk"]
+__all__ = [
+    "Step",
+    "children",
+    "close_kind",
+    "is_atomic",
+    "is_bare",
+    "is_name",
+    "map_leaves",
+    "open_kind",
+    "path_text",
+    "walk",
+]
 
 Step = tuple[Any, str]
 """A way into a container: the steps before it (or None) and the last one, as it is shown."""
@@ -33,6 +44,8 @@ _ATOMIC = frozenset(
     )
 )
 
+
+_BUILT_IN = frozenset((dict, list, tuple, set, frozenset))
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
 """Half of them begin with a letter, and are identifiers."""
@@ -58,6 +71,23 @@ def close_kind(kind: type) -> None:
 def is_atomic(value: object) -> bool:
     """Tell whether nothing can be inside a value, by its exact type."""
     return type(value) in _ATOMIC
+
+
+def is_bare(value: object, depth: int = 3) -> bool:
+    """Tell, where that is quick, that nothing in a value can carry labels: a few levels of built-in containers."""
+    kind = type(value)
+    if kind in _ATOMIC:
+        return True
+    # What holds itself is too deep at the first look.
+    if not depth or kind not in _BUILT_IN:
+        return False
+    before: object = None
+    for item in value:  # type: ignore[attr-defined]  # One of these.
+        if type(item) not in _ATOMIC and item is not before:  # A row may stand in a table a thousand times.
+            if not is_bare(item, depth - 1):
+                return False
+            before = item
+    return kind is not dict or is_bare(list(value.values()), depth)  # type: ignore[attr-defined]  # It is a dict.
 
 
 def _key_step(key: object) -> str:

@@ -38,6 +38,7 @@ from taint.labels import NO_LABELS, Labels
 
 __all__ = [
     "STRING_LIKE",
+    "TaintedHash",
     "TaintedProxy",
     "add_labels",
     "carry",
@@ -140,6 +141,66 @@ class TaintedProxy(wrapt.ObjectProxy[Any]):
         return TaintedProxy, (self.__wrapped__, self._self_labels)
 
 
+_HASHED = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
+
+
+class TaintedHash:
+    """A hash object that remembers the labels of what went into it.
+
+    A C object that nothing can be added to; without labels this stand-in costs a call for each method.
+    """
+
+    __slots__ = ("_native", "labels")
+
+    def __init__(self, native: Any, labels: Labels) -> None:
+        """Hold a native hash object, and the labels of what it has hashed."""
+        self._native = native
+        self.labels = labels
+
+    @property  # type: ignore[misc]  # typeshed: it can be set too.
+    def __class__(self) -> Any:
+        return type(self._native)
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the native attribute: names and sizes."""
+        return getattr(self._native, name)
+
+    def __repr__(self) -> str:
+        """Show the native object."""
+        return repr(self._native)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be pickled, as a hash object does."""
+        return self._native.__reduce_ex__(protocol)
+
+    @property
+    def native(self) -> Any:
+        """The hash object itself."""
+        return self._native
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Hash more. Labels: are added to those of the object."""
+        for value in (*args, *kwargs.values()) if kwargs else args:
+            if type(value) in _HASHED:
+                self.labels |= labels_of_carrier(value)
+                args = tuple(map(unwrapped, args))
+        self._native.update(*args, **kwargs)
+
+    def digest(self, *args: Any, **kwargs: Any) -> bytes:
+        """Give the digest. Labels: of all that went in."""
+        value: bytes = self._native.digest(*args, **kwargs)
+        return carry_bytes(value, self.labels) if self.labels else value
+
+    def hexdigest(self, *args: Any, **kwargs: Any) -> str:
+        """Give the digest as text. Labels: of all that went in."""
+        value: str = self._native.hexdigest(*args, **kwargs)
+        return carry_text(value, self.labels) if self.labels else value
+
+    def copy(self) -> TaintedHash:
+        """Give another that has hashed the same. Labels: the same."""
+        return TaintedHash(self._native.copy(), self.labels)
+
+
 def is_carrier(value: object) -> bool:
     """Tell whether a value carries labels itself (what is inside a container does not count)."""
     kind = type(value)
@@ -151,7 +212,7 @@ def labels_of_carrier(value: object) -> Labels:
     if isinstance(value, TaintedProxy):
         labels: Labels = value._self_labels
         return labels
-    if isinstance(value, TaintedInt):
+    if isinstance(value, TaintedInt) or type(value) is TaintedHash:
         return value.labels
     return flat(coverage_of(value))
 
@@ -160,6 +221,8 @@ def unwrapped(value: Any) -> Any:
     """Give what a proxy holds, and the exact number of an identifier; anything else as it is."""
     if isinstance(value, TaintedProxy):
         return value.__wrapped__
+    if type(value) is TaintedHash:
+        return value.native
     return int(value) if isinstance(value, TaintedInt) else value
 
 
@@ -193,6 +256,9 @@ def carry(value: Any, labels: Labels) -> Any:
         result = add_labels(value, labels)
     elif kind is TaintedInt:
         result = value if value.labels >= labels else TaintedInt(int(value), value.labels | labels)
+    elif kind is TaintedHash:
+        value.labels |= labels
+        result = value
     elif isinstance(value, TaintedProxy):
         own = value._self_labels
         result = value if own >= labels else TaintedProxy(value.__wrapped__, own | labels)
@@ -214,7 +280,7 @@ def add_labels(value: Any, labels: Labels) -> Any:
     return carry_bytes(bytes.__getitem__(value, slice(None)), coverage)
 
 
-_CARRIERS = (TaintedStr, TaintedBytes, TaintedInt, TaintedProxy)
+_CARRIERS = (TaintedStr, TaintedBytes, TaintedInt, TaintedProxy, TaintedHash)
 
 STRING_LIKE: tuple[type, ...] = (
     *(int, float, complex, decimal.Decimal, fractions.Fraction, uuid.UUID),

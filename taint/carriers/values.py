@@ -11,7 +11,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 
 from taint.carriers import observation
-from taint.carriers.containers import Step, is_atomic, map_leaves, walk
+from taint.carriers.containers import Step, is_bare, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.identifiers import IDENTIFIERS, number_in, without_labels
 from taint.carriers.operations import coverage_of
@@ -190,10 +190,10 @@ def labels_of(value: object) -> Labels:
     Returns:
         The set of labels, empty for a plain value.
     """
-    if is_atomic(value):
-        return NO_LABELS
     if type(value) is TaintedStr:
         return flat(value._coverage)
+    if is_bare(value):
+        return NO_LABELS
     labels = NO_LABELS
     for _, carrier in carriers_in(value):
         labels |= labels_of_carrier(carrier)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from marshal import dumps as _marshal  # Before it is wrapped itself.
 from typing import Any
 
-from taint.carriers.containers import is_atomic, map_leaves
+from taint.carriers.containers import is_bare, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import add_labels, exact
@@ -64,7 +64,7 @@ def labels_in_call(args: Iterable[Any], kwargs: dict[str, Any]) -> Labels:
     """Join the labels of all arguments, also of what is inside them."""
     labels = NO_LABELS
     for value in (*args, *kwargs.values()):
-        if not is_atomic(value):
+        if not is_bare(value):
             labels |= labels_of(value)
     return labels
 

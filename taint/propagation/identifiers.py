@@ -22,9 +22,11 @@ __all__ = ["patches"]
 
 def _made(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     labels = labels_in_call(args, kwargs)
+    if not labels:
+        wrapped(*args, **kwargs)
+        return
     wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
-    if labels:
-        put_labels(identifier, labels)
+    put_labels(identifier, labels)
 
 
 def _from_name(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

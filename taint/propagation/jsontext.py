@@ -29,7 +29,7 @@ from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.losses import count_loss
 from taint.propagation.follow import carry_texts, covered, exact, is_plain, piecewise
-from taint.propagation.patches import Patch, patches_in
+from taint.propagation.patches import ForCarriers, Patch, is_ours, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 
 __all__ = ["patches"]
@@ -62,12 +62,20 @@ def _number(encoder: Any) -> Callable[[Any], str]:
     return number
 
 
+def _has_default(encoder: Any) -> bool:
+    return "default" in vars(encoder) or type(encoder).default is not json.encoder.JSONEncoder.default
+
+
 def _encode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = args[0] if args else kwargs.get("o")
     if type(value) is TaintedStr:
         return _quoted(encoder)(value)
     if len(args) != 1 or isinstance(value, str):
         return wrapped(*args, **kwargs)
+    if is_ours(type(encoder).iterencode) and not _has_default(encoder) and is_plain(value):
+        # As the native function, without asking the same again on the way.
+        chunks = type(encoder).iterencode.__wrapped__(encoder, value, _one_shot=True)
+        return "".join(chunks)
     chunks = encoder.iterencode(value, _one_shot=True)
     if not isinstance(chunks, list | tuple):
         chunks = list(chunks)
@@ -79,7 +87,7 @@ def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...]
     if not args:
         return wrapped(*args, **kwargs)  # type: ignore[no-any-return]  # The native chunks.
     value = args[0]
-    has_default = "default" in vars(encoder) or type(encoder).default is not json.encoder.JSONEncoder.default
+    has_default = _has_default(encoder)
     if is_plain(value) and not has_default:
         chunks = wrapped(*args, **kwargs)
         return chunks
@@ -240,5 +248,5 @@ def _raw_decode(wrapped: Callable[..., Any], decoder: Any, args: tuple[Any, ...]
 def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in `json.encoder` or `json.decoder`."""
     if module.__name__ == "json.decoder":
-        return patches_in(module, {"JSONDecoder.raw_decode": _raw_decode})
+        return patches_in(module, {"JSONDecoder.raw_decode": ForCarriers(_raw_decode)})
     return patches_in(module, {"JSONEncoder.encode": _encode, "JSONEncoder.iterencode": _iterencode})

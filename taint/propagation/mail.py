@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from taint.carriers.proxy import is_carrier
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
 from taint.propagation.follow import carry_texts, followed, labels_in_call, on_all
@@ -22,7 +23,11 @@ def _labels_of_message(message: Any) -> Labels:
     labels = NO_LABELS
     for part in message.walk():
         labels |= getattr(part, "_taint_labels", NO_LABELS)
-        labels |= labels_of(part._headers) | labels_of(part.preamble) | labels_of(part.epilogue)  # noqa: SLF001  # `items()` makes new texts.
+        labels |= labels_of(part.preamble) | labels_of(part.epilogue)
+        for header in part._headers:  # noqa: SLF001  # `items()` makes new texts.
+            for text in header:
+                if is_carrier(text) or not isinstance(text, str):  # What a policy makes of a header is plain.
+                    labels |= labels_of(text)
         if not part.is_multipart():
             labels |= labels_of(part._payload)  # noqa: SLF001  # `get_payload()` decodes it.
     return labels

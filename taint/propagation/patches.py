@@ -24,7 +24,18 @@ from taint.carriers.proxy import TaintedProxy
 from taint.carriers.text import TaintedBytes, TaintedStr
 from taint.errors import IntegrationError
 
-__all__ = ["CARRIERS", "ForCarriers", "Patch", "Swap", "Wrapper", "apply_patches", "patches_in", "revert_patches"]
+__all__ = [
+    "CARRIERS",
+    "ForCarriers",
+    "Patch",
+    "Swap",
+    "Unless",
+    "Wrapper",
+    "apply_patches",
+    "is_ours",
+    "patches_in",
+    "revert_patches",
+]
 
 CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
 """By exact type: the quickest question, asked of every argument of every wrapped call."""
@@ -50,6 +61,25 @@ class ForCarriers:
         return self.wrapper(wrapped, instance, args, kwargs)
 
 
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """A wrapper that is asked only where an argument of the call is of another type than these.
+
+    Args:
+        wrapper: What is called then.
+        plain: Exact types that bring no label.
+    """
+
+    wrapper: Wrapper
+    plain: frozenset[type]
+
+    def __call__(
+        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call the wrapper, whatever the arguments are."""
+        return self.wrapper(wrapped, instance, args, kwargs)
+
+
 class _Native(functools.partial[Any]):
     """What stands for a callable of C code: it calls ours, and is for everything else the native one.
 
@@ -61,6 +91,10 @@ class _Native(functools.partial[Any]):
     @property  # type: ignore[misc]  # typeshed: it can be set too.
     def __class__(self) -> Any:
         return type(self._native)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        # As an attribute of a class: a method where the native one is (what `lru_cache` makes), else itself.
+        return MethodType(self, instance) if instance is not None and hasattr(self._native, "__get__") else self
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._native, name)
@@ -117,7 +151,7 @@ class Patch:
     """One function to be wrapped.
 
     Args:
-        owner: The module or class that holds it.
+        owner: The module, class or dict that holds it.
         name: Its name there.
         wrapper: What is called instead, with the original.
     """
@@ -152,6 +186,8 @@ class _Applied:
 
 
 _applied: list[_Applied] = []
+_places: set[tuple[int, str]] = set()
+"""Where each stands; its owner lives as long as it does."""
 _lock = threading.RLock()
 
 
@@ -166,26 +202,41 @@ def apply_patches(patches: Iterable[Patch | Swap], *, group: str = "") -> None:
         IntegrationError: A function does not exist. What was wrapped before it is put back.
     """
     with _lock:
-        done = {(id(applied.patch.owner), applied.patch.name) for applied in _applied}
         begun = len(_applied)
         for patch in patches:
-            if (id(patch.owner), patch.name) in done:
+            if (id(patch.owner), patch.name) in _places:
                 continue
-            try:
-                original = inspect.getattr_static(patch.owner, patch.name)
-            except AttributeError:
+            original = _there(patch)
+            if original is _NOTHING:
                 _revert_from(begun)
                 raise IntegrationError(
                     f"nothing to wrap at {getattr(patch.owner, '__name__', patch.owner)!r}.{patch.name}. "
                     "This version of the library is not supported. Report it, or leave it out of install()."
-                ) from None
+                )
             applied = _Applied(patch, original, None, group=group)
             if isinstance(patch, Swap):
                 applied.replacement = patch.make(original)
             else:
                 applied.replacement = _replacement(applied)
-            setattr(patch.owner, patch.name, applied.replacement)
+            _put(patch, applied.replacement)
             _applied.append(applied)
+            _places.add((id(patch.owner), patch.name))
+
+
+_NOTHING: Any = object()
+
+
+def _there(patch: Patch | Swap) -> Any:
+    if isinstance(patch.owner, dict):
+        return patch.owner.get(patch.name, _NOTHING)
+    return inspect.getattr_static(patch.owner, patch.name, _NOTHING)
+
+
+def _put(patch: Patch | Swap, value: Any) -> None:
+    if isinstance(patch.owner, dict):
+        patch.owner[patch.name] = value
+    else:
+        setattr(patch.owner, patch.name, value)
 
 
 def _replacement(applied: _Applied) -> Any:
@@ -210,10 +261,25 @@ def _replacement(applied: _Applied) -> Any:
 
 def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any], Any]) -> Any:
     wrapper = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
-    if not isinstance(wrapper, ForCarriers):
-        return functools.update_wrapper(make(native, applied, wrapper), native)
-    concerned = make(native, applied, wrapper.wrapper)
+    if isinstance(wrapper, ForCarriers):
+        replacement = _on_carriers(native, make(native, applied, wrapper.wrapper))
+    elif isinstance(wrapper, Unless):
+        replacement = _on_others(native, make(native, applied, wrapper.wrapper), wrapper.plain)
+    else:
+        replacement = make(native, applied, wrapper)
+    if inspect.iscoroutinefunction(native):  # For those who ask whether it is one.
+        replacement = _awaiting(replacement)
+    return functools.update_wrapper(replacement, native)
 
+
+def _awaiting(replacement: Callable[..., Any]) -> Callable[..., Any]:
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        return await replacement(*args, **kwargs)
+
+    return coroutine
+
+
+def _on_carriers(native: Any, concerned: Callable[..., Any]) -> Callable[..., Any]:
     def replacement(*args: Any, **kwargs: Any) -> Any:
         for value in args:
             if type(value) in CARRIERS:
@@ -225,7 +291,22 @@ def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any]
                 return concerned(*args, **kwargs)
         return native(*args, **kwargs)
 
-    return functools.update_wrapper(replacement, native)
+    return replacement
+
+
+def _on_others(native: Any, concerned: Callable[..., Any], plain: frozenset[type]) -> Callable[..., Any]:
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            if type(value) not in plain:
+                return concerned(*args, **kwargs)
+        if not kwargs:
+            return native(*args)
+        for value in kwargs.values():
+            if type(value) not in plain:
+                return concerned(*args, **kwargs)
+        return native(*args, **kwargs)
+
+    return replacement
 
 
 def _function(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., Any]:
@@ -244,6 +325,15 @@ def _method(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., A
     return replacement
 
 
+def is_ours(function: Any) -> bool:
+    """Tell whether a function is what was put in the place of another, and nobody has wrapped it since."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename == _HERE
+
+
+_HERE = apply_patches.__code__.co_filename
+
+
 def revert_patches(*, group: str = "") -> None:
     """Put every original of a group back, the last one first."""
     with _lock:
@@ -260,9 +350,9 @@ def _revert_from(begun: int) -> None:
 
 def _revert(applied: _Applied) -> None:
     applied.is_on = False
-    owner, name = applied.patch.owner, applied.patch.name
-    if inspect.getattr_static(owner, name, None) is applied.replacement:
-        setattr(owner, name, applied.original)
+    _places.discard((id(applied.patch.owner), applied.patch.name))
+    if _there(applied.patch) is applied.replacement:
+        _put(applied.patch, applied.original)
 
 
 def patches_in(module: ModuleType, wrappers: Mapping[str, Wrapper]) -> Iterator[Patch]:

@@ -3,7 +3,7 @@
 The module's functions are wrapped. A compiled pattern is a C object that nothing can be added to, and
 stays one: a program that compiles many runs at its own speed. Its methods, called on a labelled text,
 are followed in packages that are rewritten, and where the standard library does it for the program; in
-other code what they find is plain. A pattern whose own text is labelled comes in a `TaintedPattern`, and a
+other code what they find is plain, and a zone is not told of it. A pattern whose own text is labelled comes in a `TaintedPattern`, and a
 match in a labelled text in a `TaintedMatch`. Both are the native ones for `isinstance`.
 
 A template is expanded, and a user's function called, as often as natively.
@@ -27,7 +27,7 @@ from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all, through
-from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.patches import ForCarriers, Patch, Wrapper, patches_in
 
 __all__ = ["TaintedMatch", "TaintedPattern", "patches", "seeing_patterns"]
 
@@ -345,9 +345,6 @@ def _guarded(label: Callable[[], Any], value: Any, labels: Labels) -> Any:
 def _compile(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Compile from exact text, whose cache knows nothing of labels; the pattern remembers its own text."""
     text = args[0] if args else kwargs.get("pattern")
-    if type(text) is TaintedPattern:
-        wrapped(text.native, *args[1:], **kwargs)  # For what it refuses.
-        return text
     compiled = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
     return TaintedPattern(compiled, text) if type(text) in _TEXTS else compiled
 
@@ -359,12 +356,6 @@ def _function(name: str) -> Wrapper:
     )
 
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not kwargs:  # The common call, and the quick way out of it.
-            for value in args:
-                if type(value) not in _PLAIN:
-                    break
-            else:
-                return wrapped(*args)
         is_concerned = any(type(value) in CARRIERS or type(value) is TaintedPattern for value in args)
         is_concerned = is_concerned or (len(args) > 1 and callable(args[1]))
         if not is_concerned and not any(type(value) in CARRIERS or callable(value) for value in kwargs.values()):
@@ -388,7 +379,7 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     if module.__name__ == "fnmatch":
         return patches_in(module, {"translate": followed(on_all)})
     functions = ("match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer")
-    wrappers = {"compile": _compile, "escape": followed(through)}
+    wrappers: dict[str, Wrapper] = {"compile": ForCarriers(_compile), "escape": followed(through)}
     return patches_in(module, wrappers | {name: _function(name) for name in functions})
 
 

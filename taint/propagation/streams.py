@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-import wrapt
-
+from taint.carriers.containers import is_bare
 from taint.carriers.coverage import Coverage, Span, Spans, concatenated, cut, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
-from taint.carriers.text import TaintedBytes, TaintedStr, carry_text, join_pieces
+from taint.carriers.text import TaintedStr, carry_text, join_pieces
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
@@ -71,16 +70,25 @@ class _Positions:
 class _Labelled(metaclass=abc.ABCMeta):
     """What `StringIO` and `BytesIO` do alike."""
 
-    _labels_at: _Positions
+    _labels_at = _Positions()
+    """Shared by all that nothing labelled was written to, and never changed; others have their own."""
+
+    _native: Any
+    """The native class, whose methods are called half as fast by `super()`."""
 
     def write(self, text: Any, /) -> int:
         """Write. Labels: at the positions where the text now stands."""
         if type(text) not in CARRIERS and not self._labels_at.spans:
-            return super().write(text)  # type: ignore[misc, no-any-return]  # The stream's class follows in the bases.
-        start = self.tell()  # type: ignore[attr-defined]  # As above.
-        written = super().write(exact(text))  # type: ignore[misc]  # As above.
-        self._labels_at.put(start, self.tell(), text)  # type: ignore[attr-defined]  # As above.
-        return written  # type: ignore[no-any-return]  # As above.
+            return self._native.write(self, text)  # type: ignore[no-any-return]  # A number.
+        start = self.tell()  # type: ignore[attr-defined]  # The stream's class follows in the bases.
+        written: int = self._native.write(self, exact(text))
+        self._note(start, self.tell(), text)  # type: ignore[attr-defined]  # As above.
+        return written
+
+    def _note(self, start: int, stop: int, written: Any) -> None:
+        if self._labels_at is _Labelled._labels_at:
+            self._labels_at = _Positions()
+        self._labels_at.put(start, stop, written)
 
     def writelines(self, lines: Iterable[Any], /) -> None:
         """Write several. Labels: as `write`."""
@@ -90,18 +98,18 @@ class _Labelled(metaclass=abc.ABCMeta):
 
     def _read_by(self, read: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         if not self._labels_at.spans:
-            return read(*args)
+            return read(self, *args)
         start = self.tell()  # type: ignore[attr-defined]  # As above.
-        value = read(*args)
+        value = read(self, *args)
         return self._labels_at.carry(value, start, self.tell())  # type: ignore[attr-defined]  # As above.
 
     def read(self, *args: Any) -> Any:
         """Read. Labels: those of the positions."""
-        return self._read_by(super().read, args)  # type: ignore[misc]  # As above.
+        return self._read_by(self._native.read, args)
 
     def readline(self, *args: Any) -> Any:
         """Read a line. Labels: those of the positions."""
-        return self._read_by(super().readline, args)  # type: ignore[misc]  # As above.
+        return self._read_by(self._native.readline, args)
 
     def readlines(self, hint: Any = -1, /) -> list[Any]:
         """Read lines. Labels: those of the positions."""
@@ -118,18 +126,19 @@ class _Labelled(metaclass=abc.ABCMeta):
 
     def __next__(self) -> Any:
         """Read the next line. Labels: those of the positions."""
-        return self._read_by(super().__next__, ())  # type: ignore[misc]  # As above.
+        return self._read_by(self._native.__next__, ())
 
     def truncate(self, *args: Any) -> int:
         """Cut off. Labels: those of what is left."""
         size = super().truncate(*args)  # type: ignore[misc]  # As above.
-        self._labels_at.put(size, max([size, *(stop for _, stop, _ in self._labels_at.spans)]), "")
+        if self._labels_at.spans:
+            self._labels_at.put(size, max([size, *(stop for _, stop, _ in self._labels_at.spans)]), "")
         return size  # type: ignore[no-any-return]  # As above.
 
     def getvalue(self) -> Any:
         """Give all of it. Labels: those of the positions."""
         value = super().getvalue()  # type: ignore[misc]  # As above.
-        return self._labels_at.carry(value, 0, len(value))
+        return value if not self._labels_at.spans else self._labels_at.carry(value, 0, len(value))
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
@@ -140,27 +149,35 @@ class _Labelled(metaclass=abc.ABCMeta):
 class TaintedStringIO(_Labelled, io.StringIO):
     """A `StringIO` that knows which characters are labelled."""
 
+    _native = io.StringIO
+
     def __init__(self, initial_value: Any = "", newline: Any = "\n") -> None:
         """Open a stream as `io.StringIO` does. Labels: of the initial value."""
-        self._labels_at = _Positions()
+        if type(initial_value) not in CARRIERS:
+            super().__init__(initial_value, newline)
+            return
         super().__init__(exact(initial_value), newline)
-        if type(initial_value) is TaintedStr:
-            self._labels_at.put(0, len(super().getvalue()), initial_value)
+        self._labels_at = _Positions()
+        self._labels_at.put(0, len(super().getvalue()), initial_value)
 
 
 class TaintedBytesIO(_Labelled, io.BytesIO):
     """A `BytesIO` that knows which bytes are labelled."""
 
+    _native = io.BytesIO
+
     def __init__(self, initial_bytes: Any = b"") -> None:
         """Open a stream as `io.BytesIO` does. Labels: of the initial bytes."""
-        self._labels_at = _Positions()
+        if type(initial_bytes) not in CARRIERS:
+            super().__init__(initial_bytes)
+            return
         super().__init__(exact(initial_bytes))
-        if type(initial_bytes) is TaintedBytes:
-            self._labels_at.put(0, len(initial_bytes), initial_bytes)
+        self._labels_at = _Positions()
+        self._labels_at.put(0, len(super().getvalue()), initial_bytes)
 
     def read1(self, *args: Any) -> Any:
         """Read. Labels: those of the positions."""
-        return self._read_by(super().read1, args)
+        return self._read_by(self._native.read1, args)
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer, which keeps no labels: counted."""
@@ -195,7 +212,7 @@ class TaintedTextIOWrapper(io.TextIOWrapper, metaclass=abc.ABCMeta):
         written = super().write(exact(text))
         self.flush()
         data = text.encode(self.encoding, self.errors or "strict")
-        self.buffer._labels_at.put(start, self.buffer.tell(), data)  # noqa: SLF001  # One idea in two classes.
+        self.buffer._note(start, self.buffer.tell(), data)  # noqa: SLF001  # One idea in two classes.
         return written
 
     def _labels(self) -> Labels:
@@ -237,32 +254,55 @@ def stream_swaps(module: ModuleType) -> Iterator[Swap]:
 class _Lines:
     """Gives lines to a native csv reader and takes note of those that the row needed."""
 
+    __slots__ = ("_next", "taken")
+
     def __init__(self, lines: Iterable[Any]) -> None:
-        self._lines = iter(lines)
+        self._next = iter(lines).__next__
         self.taken: list[Any] = []
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> Any:
-        line = next(self._lines)
+        line = self._next()
         self.taken.append(line)
         return line
 
 
-class _Reader(wrapt.ObjectProxy[Any]):
+class _StandIn:
+    """Seems to be a native object, and gives its attributes."""
+
+    __slots__ = ("_native",)
+
+    _native: Any
+
+    @property  # type: ignore[misc]  # typeshed: it can be set too.
+    def __class__(self) -> Any:
+        return type(self._native)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._native, name)
+
+
+class _Reader(_StandIn):
     """A csv reader whose fields carry the labels of where they stood."""
 
-    _self_lines: _Lines
+    __slots__ = ("_lines",)
+
+    def __init__(self, native: Any, lines: _Lines) -> None:
+        self._native, self._lines = native, lines
 
     def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> list[Any]:
-        self._self_lines.taken.clear()
-        row: list[Any] = next(self.__wrapped__)
-        lines = self._self_lines.taken
-        if not any(type(line) in CARRIERS for line in lines):
+        lines = self._lines.taken
+        lines.clear()
+        row: list[Any] = next(self._native)
+        for line in lines:
+            if type(line) in CARRIERS:
+                break
+        else:
             return row
         try:
             if all(type(field) is str for field in row):
@@ -278,12 +318,11 @@ def _marks(dialect: Any) -> str:
 
 
 def _reader(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args:
+    # What is read from a real file has no labels.
+    if not args or type(args[0]) is _STANDS_FOR[TaintedTextIOWrapper] or not hasattr(args[0], "__iter__"):
         return wrapped(*args, **kwargs)
     lines = _Lines(args[0])
-    reader = _Reader(wrapped(lines, *args[1:], **kwargs))
-    reader._self_lines = lines  # noqa: SLF001  # wrapt's way to keep something on a proxy.
-    return reader
+    return _Reader(wrapped(lines, *args[1:], **kwargs), lines)
 
 
 class _File:
@@ -339,30 +378,34 @@ def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
     return concatenated(pieces)
 
 
-class _Writer(wrapt.ObjectProxy[Any]):
-    """A csv writer that writes lines whose fields carry their labels."""
+class _Writer(_StandIn):
+    """A csv writer that writes lines whose fields carry their labels; plain rows are written natively."""
 
-    _self_file: _File
+    __slots__ = ("_file", "_following")
+
+    def __init__(self, native: Any, following: Any, file: _File) -> None:
+        self._native, self._following, self._file = native, following, file
 
     def writerow(self, row: Any, /) -> Any:
         if not isinstance(row, list | tuple | dict):
             row = list(row) if hasattr(row, "__iter__") else row
-        self._self_file.row = row
-        self._self_file.dialect = self.__wrapped__.dialect
-        return self.__wrapped__.writerow(row)
+        if is_bare(row):
+            return self._native.writerow(row)
+        self._file.row, self._file.dialect = row, self._native.dialect
+        return self._following.writerow(row)
 
     def writerows(self, rows: Any, /) -> None:
+        if is_bare(rows):
+            self._native.writerows(rows)
+            return
         for row in rows:
             self.writerow(row)
 
 
 def _writer(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or not hasattr(args[0], "write"):
-        return wrapped(*args, **kwargs)
+    native = wrapped(*args, **kwargs)
     file = _File(args[0])
-    writer = _Writer(wrapped(file, *args[1:], **kwargs))
-    writer._self_file = file  # noqa: SLF001  # wrapt's way to keep something on a proxy.
-    return writer
+    return _Writer(native, wrapped(file, *args[1:], **kwargs), file)
 
 
 def _joined_values(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

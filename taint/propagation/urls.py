@@ -11,17 +11,16 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, through
-from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.patches import ForCarriers, Patch, Wrapper, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 
 __all__ = ["patches"]
 
 
+@ForCarriers
 def _uncached(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Go past the cache: it would give one text's labels to another that is equal."""
-    if any(type(value) in CARRIERS for value in (*args, *kwargs.values())):
-        wrapped = getattr(wrapped, "__wrapped__", wrapped)
-    return wrapped(*args, **kwargs)
+    return getattr(wrapped, "__wrapped__", wrapped)(*args, **kwargs)
 
 
 def _urlencode(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -136,14 +136,13 @@ name is labelled, `b` the same as bytes, and `v` the labelled part alone.
 
 Why something is lost: what C code builds asks no carrier (`",".join`, an f-string of several parts, a method of a
 compiled pattern); in a package that was given to `install(packages=[...])` such code is rewritten on import. The
-functions of `re` keep labels in all code; `re.compile` gives the native pattern, since a stand-in for it makes a program
-of many patterns run at half its speed. Numbers and dates made of a
-labelled text are plain, since database drivers and C code refuse a proxy of them. A name that was imported before
-`install()` (`from base64 import b64encode`) stays native: four things have no row because they depend on it.
-`sqlalchemy.text()`, the form fields of `requests` and `httpx`, and jinja2's `urlencode` are kept where the library is
-imported after `install()`; before it, the first three are lost and the last is kept whole. lxml keeps its documents in
-C, where no carrier fits: the known-values net covers them. Files, sockets, processes and databases keep no labels:
-make them sinks, or sources.
+functions of `re` keep labels in all code; `re.compile` gives the native pattern, since a stand-in for it makes a
+program of many patterns run at half its speed. Numbers and dates made of a labelled text are plain, since database
+drivers and C code refuse a proxy of them. A name that was imported before `install()` (`from base64 import
+b64encode`) stays native: four things have no row because they depend on it. `sqlalchemy.text()`, the form fields of
+`requests` and `httpx`, and jinja2's `urlencode` are kept where the library is imported after `install()`; before it,
+the first three are lost and the last is kept whole. lxml keeps its documents in C, where no carrier fits: the
+known-values net covers them. Files, sockets, processes and databases keep no labels: make them sinks, or sources.
 
 {count} consumers: {sums}.
 """

@@ -45,6 +45,7 @@ __all__ = [
     "joined",
     "method",
     "observation",
+    "of_class",
     "percent",
     "shown",
     "specified",
@@ -372,6 +373,17 @@ def method(bound: Any, /) -> Any:
             if aspect is not None:
                 return _bind(aspect, owner)
     return bound
+
+
+def of_class(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Do `str.upper(x)`. Labels: as `x.upper()`, which is asked of the class of `x` here."""
+    if args and type(function) is types.MethodDescriptorType:
+        kind = type(args[0])
+        if kind in _TEXT_CARRIERS and isinstance(args[0], function.__objclass__):
+            return getattr(kind, function.__name__)(*args, **kwargs)
+        if kind is function.__objclass__:
+            return method(function.__get__(args[0]))(*args[1:], **kwargs)
+    return function(*args, **kwargs)
 
 
 def _with_carrier(name: str) -> Callable[..., Any]:

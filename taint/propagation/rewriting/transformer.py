@@ -8,9 +8,9 @@ from one import statement, put after the docstring and the `__future__` imports,
 first statement; a module in which nothing is replaced stays as it is.
 
 Left alone, since the carrier is asked: `+`, `+=`, `*`, slices. Left alone, since their result would be
-refused by C code: `int(x)`, `float(x)`. Left alone, since nobody sees the call: `str.join(sep, x)`,
-and a method that is passed on uncalled, as in `map(",".join, rows)`; a pattern's method that is given a
-name (`find = PATTERN.search`) is followed.
+refused by C code: `int(x)`, `float(x)`. Left alone, since nobody sees the call: a method that is passed
+on uncalled, as in `map(",".join, rows)`; a pattern's method that is given a name
+(`find = PATTERN.search`) is followed.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ _GIVES_TEXT = frozenset(
 
 _HELD = {-1: "held", CONVERSIONS["s"]: "held_str", CONVERSIONS["r"]: "held_repr"}
 _CONVERTING = frozenset(("str", "bytes"))
+_OF_NO_TEXT = frozenset(("maketrans", "fromhex", "__new__", "__init__"))
 _PYTEST_TEMPORARY = "@py_assert"
 """pytest looks a method up in one statement and calls it in another, so that it can show both."""
 
@@ -283,6 +284,12 @@ class _Rewriter(ast.NodeTransformer):
         function = node.func
         if isinstance(function, ast.Name):
             return self._builtin(node, function)
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            is_first_seen = bool(node.args) and not isinstance(node.args[0], ast.Starred)
+            if function.value.id in _CONVERTING and is_first_seen and function.attr not in _OF_NO_TEXT:
+                aspect = self._call("of_class", [function, *node.args], node)
+                aspect.keywords = node.keywords
+                return aspect
         if isinstance(function, ast.Attribute) and function.attr in _METHODS:
             return self._method(node, function)
         return node
