@@ -17,16 +17,30 @@ Sources of the forms:
 
 from __future__ import annotations
 
+import decimal
+import ipaddress
+import pathlib
 import re
 import unicodedata
+import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from taint.carriers.proxy import unwrapped
 from taint.errors import ConfigurationError
 from taint.evidence.words import COMMON_WORDS, email_forms, words_of
 
-__all__ = ["MINIMUM_DIGITS", "MINIMUM_SIGNIFICANT", "Forms", "Region", "normal_forms", "region_of"]
+__all__ = [
+    "MINIMUM_DIGITS",
+    "MINIMUM_SIGNIFICANT",
+    "WRITTEN_OUT",
+    "Forms",
+    "Region",
+    "normal_forms",
+    "region_of",
+    "text_of",
+]
 
 MINIMUM_SIGNIFICANT = 6
 """Letters and digits that a value must have to be remembered: less matches by chance (docs/design.md)."""
@@ -39,6 +53,9 @@ MAXIMUM_DIGITS = 19
 
 MAXIMUM_LENGTH = 512
 """Characters of a value that is remembered: longer text is a document, not a fact about a person."""
+
+WRITTEN_OUT = (int, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, ipaddress.IPv6Address, pathlib.PurePath)
+"""What is remembered, and looked for, as it is written. No dates: they are never remembered."""
 
 _NUMBER = re.compile(r"(\+|00)?[0-9 ().\-/\u00a0]+")
 _NUMBER_STARTS = frozenset("+-(.0123456789")
@@ -108,6 +125,21 @@ def region_of(code: str) -> Region:
         )
     trunk = (found.national_prefix or "").encode()
     return Region(str(found.country_code).encode(), trunk, frozenset(found.general_desc.possible_length))
+
+
+def text_of(value: object) -> str | None:
+    """Give what is remembered of a value as exact text; None where it is nothing that is remembered."""
+    plain: Any = unwrapped(value)
+    if isinstance(plain, str):
+        return str.__str__(plain)
+    if isinstance(plain, bytes):
+        try:
+            return bytes.decode(plain)
+        except UnicodeDecodeError:
+            return None
+    if isinstance(plain, WRITTEN_OUT) and not isinstance(plain, bool):
+        return str(plain)
+    return None
 
 
 class Forms(NamedTuple):

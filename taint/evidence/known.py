@@ -12,21 +12,18 @@ eviction costs nothing per value, and a value that is still in use is remembered
 
 from __future__ import annotations
 
-import decimal
-import ipaddress
 import logging
 import os
-import pathlib
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from taint.carriers.proxy import unwrapped
+from taint.carriers.tracing import is_tracing
 from taint.errors import ConfigurationError
+from taint.evidence import last_seen
 from taint.evidence.fingerprints import (
     PLATFORM_HASHES,
     Digester,
@@ -35,11 +32,11 @@ from taint.evidence.fingerprints import (
     salted_digesters,
     shared_fingerprint,
 )
-from taint.evidence.forms import Forms, normal_forms, region_of
+from taint.evidence.forms import Forms, normal_forms, region_of, text_of
 from taint.evidence.shared import SharedFile, write_shared
 from taint.evidence.table import BUCKETS, NUMBER, Filter, Kind, Lookup, Table, filter_bits
 from taint.guard import report_internal_error
-from taint.labels import Label, Labels
+from taint.labels import Label, Labels, without_steps
 
 __all__ = ["KnownValues", "Statistics"]
 
@@ -57,9 +54,6 @@ MAXIMUM_WORDS = 7
 ANCHOR_PLACES = 3
 SHORTEST_ANCHOR = 4
 """A value of several words is found by its longest word, one of the first three, of four letters at least."""
-
-WRITTEN_OUT = (int, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, ipaddress.IPv6Address, pathlib.PurePath)
-"""What is remembered, and looked for, as it is written. No dates: they are never remembered."""
 
 FULL_LABEL_SETS = 16_384
 """Sets of labels that are kept whole; of later ones only purposes, category and source are."""
@@ -232,6 +226,11 @@ class KnownValues:
         twin._digesters, twin.digest_sizes = self._digesters, self.digest_sizes
         return twin
 
+    @property
+    def keys(self) -> last_seen.Keys:
+        """What fingerprints of a value are made with."""
+        return last_seen.Keys(self.fingerprint, self._region, self._digesters, self.digest_sizes)
+
     def clear(self) -> None:
         """Forget every value; registered keys and salts stay."""
         with self._lock:
@@ -280,7 +279,7 @@ class KnownValues:
         Returns:
             Whether it is remembered; `statistics()` counts why not.
         """
-        text = value if type(value) is str else _text_of(value)
+        text = value if type(value) is str else text_of(value)
         if text is None or not labels:
             return False
         seen = hash((text, labels)) if self.fingerprint is hash else None
@@ -411,6 +410,7 @@ class KnownValues:
     def _number(self, labels: Labels) -> int | None:
         if len(self._numbers) < FULL_LABEL_SETS:
             number = len(self._labels)
+            labels = Labels(map(without_steps, labels)) if any(label.steps for label in labels) else labels
             self._labels.append(labels)
             self._numbers[labels] = number
             return number
@@ -481,6 +481,8 @@ class KnownValues:
                 if labels is None:
                     return ()
                 found[labels] = None
+        if is_tracing():
+            return tuple(last_seen.with_steps(labels, fingerprint) for labels in found)
         return tuple(found)
 
     def statistics(self) -> Statistics:
@@ -525,20 +527,6 @@ class KnownValues:
     def after_fork(self) -> None:
         """Make the lock anew in a forked child: whoever held it is not there."""
         self._lock = threading.Lock()
-
-
-def _text_of(value: object) -> str | None:
-    plain: Any = unwrapped(value)
-    if isinstance(plain, str):
-        return str.__str__(plain)
-    if isinstance(plain, bytes):
-        try:
-            return bytes.decode(plain)
-        except UnicodeDecodeError:
-            return None
-    if isinstance(plain, WRITTEN_OUT) and not isinstance(plain, bool):
-        return str(plain)
-    return None
 
 
 _all: weakref.WeakSet[KnownValues] = weakref.WeakSet()

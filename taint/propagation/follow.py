@@ -19,6 +19,7 @@ from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, add_labels, exact
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
+from taint.carriers.tracing import last_step
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
@@ -261,6 +262,7 @@ def lost(consumer: str) -> Wrapper:
         for value in (*args, *kwargs.values()):
             if type(value) in CARRIERS:
                 count_loss(consumer)
+                last_step(value, labels_of(value))
                 return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
         return wrapped(*args, **kwargs)
 
