@@ -58,6 +58,7 @@ WRITTEN_OUT = (int, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, ipaddress
 """What is remembered, and looked for, as it is written. No dates: they are never remembered."""
 
 _NUMBER = re.compile(r"(\+|00)?[0-9 ().\-/\u00a0]+")
+_EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*@[A-Za-z0-9.-]*[A-Za-z0-9]", re.ASCII)
 _NUMBER_STARTS = frozenset("+-(.0123456789")
 _DATE = re.compile(
     r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:[T ].*)?"
@@ -166,6 +167,8 @@ def normal_forms(text: str, region: Region | None = None) -> Forms | str:
     """
     if len(text) > MAXIMUM_LENGTH:
         return "long"
+    if _EMAIL.fullmatch(text):
+        return _email_forms(text)
     stripped, folded, spellings = _spellings(text)
     begins_as_number = stripped[:1] in _NUMBER_STARTS
     if begins_as_number and _NUMBER.fullmatch(stripped):
@@ -177,10 +180,23 @@ def normal_forms(text: str, region: Region | None = None) -> Forms | str:
     if COMMON_WORDS.issuperset(words):
         return "common"
     if len(words) == 1 and b"@" in words[0]:
-        emails = email_forms(words[0])
-        spellings.update(dict.fromkeys(emails))
-        return Forms(emails, tuple(spellings))
-    return Forms((b" ".join(words),), tuple(spellings))
+        texts = email_forms(words[0])
+        spellings.update(dict.fromkeys(texts))
+    else:
+        texts = (b" ".join(words),)
+    return Forms(texts, tuple(spellings))
+
+
+def _email_forms(text: str) -> Forms | str:
+    """Do for a plain address, the commonest of values, what `normal_forms` does for any text."""
+    exact = text.encode()
+    folded = exact.lower()
+    if len(folded.translate(None, _NOT_SIGNIFICANT)) < MINIMUM_SIGNIFICANT:
+        return "short"
+    emails = email_forms(folded)
+    if len(emails) == 1:
+        return Forms(emails, emails if exact == folded else (exact, folded))
+    return Forms(emails, tuple({exact: None, folded: None} | dict.fromkeys(emails)))
 
 
 def _spellings(text: str) -> tuple[str, str, dict[bytes, None]]:
@@ -206,10 +222,11 @@ def _spellings(text: str) -> tuple[str, str, dict[bytes, None]]:
 
 def _unfit(folded: str, *, begins_as_number: bool) -> str | None:
     """Say why a text that is no number is not remembered, if it is not."""
-    significant = folded.encode(errors="surrogatepass").translate(None, _NOT_SIGNIFICANT)
-    if len(significant) < MINIMUM_SIGNIFICANT:
+    is_ascii = folded.isascii()
+    data = folded.encode() if is_ascii else folded.encode(errors="surrogatepass")
+    if len(data.translate(None, _NOT_SIGNIFICANT)) < MINIMUM_SIGNIFICANT:
         return "short"
-    if not significant.isascii() and sum(map(str.isalnum, folded)) < MINIMUM_SIGNIFICANT:
+    if not is_ascii and sum(map(str.isalnum, folded)) < MINIMUM_SIGNIFICANT:
         return "short"
     if begins_as_number:
         if _DATE.fullmatch(folded.upper()):
@@ -225,7 +242,7 @@ def _number_forms(stripped: str, spellings: dict[bytes, None], region: Region | 
         return "number" if digits else "short"
     if stripped[0] != "+" and _DATE.fullmatch(stripped):
         return "date"
-    if _DECIMAL.fullmatch(stripped):
+    if "." in stripped and _DECIMAL.fullmatch(stripped):
         return "number"
     texts = {digits: None}
     international: bytes | None = digits

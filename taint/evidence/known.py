@@ -61,8 +61,8 @@ FULL_LABEL_SETS = 16_384
 RECENT = 65_536
 """Values of which it is known without working out their forms that they are remembered: hashes, 3 MB of them."""
 
-WAITING = 2_048
-"""Values whose digests' fingerprints are put into the table at once: 5 ms, every so many new values."""
+WAITING = 4_096
+"""Lists of fingerprints, two of a value, that are put into the table at once: 5 ms, every so many new values."""
 
 _BUCKET_BYTES = 136
 """An `array` without its slots (80), the room it keeps spare (48) and the reference to it, on a 64-bit machine."""
@@ -107,9 +107,17 @@ class _Generation:
         self.waiting: list[tuple[int, list[int]]] = []
 
     def settle(self) -> None:
-        """Put the fingerprints of digests that wait into the table: many at once cost half."""
+        """Put the fingerprints that wait into the table: many at once cost half."""
         batch, self.waiting = self.waiting, []
         self.table.add_all(batch)
+
+    def find(self, fingerprint: int) -> list[int]:
+        """Give what is known of a text; the filter spares a new one the search."""
+        if not self.filter.passes(fingerprint):
+            return []
+        if self.waiting:
+            self.settle()
+        return self.table.find(fingerprint)
 
 
 class KnownValues:
@@ -192,6 +200,7 @@ class KnownValues:
         self._all_filter = self._young.filter  # One, until there is an old generation too.
         self._labels: list[Labels] = []
         self._numbers: dict[Labels, int] = {}
+        self._has_subject: list[bool] = []
         self._reduced: dict[tuple[Any, ...], int] = {}
         self._recent: set[int | None] = set()
         self._evicted = 0
@@ -298,32 +307,25 @@ class KnownValues:
         return is_remembered
 
     def _remember(self, forms: Forms, labels: Labels) -> bool:
-        fingerprint = self.fingerprint
-        first = fingerprint(forms.texts[0])
-        young = self._young
+        first = self.fingerprint(forms.texts[0])
         number = self._numbers.get(labels)
         if number is None:
             number = self._number(labels)
             if number is None:
                 self._refused["labels"] = self._refused.get("labels", 0) + 1
                 return False
-        here = young.table.find(first) if young.filter.passes(first) else []
+        here = self._young.find(first)
         is_new = not any(one & _KINDS == _TEXT for one in here)
         if is_new:
-            if (
-                young.values >= self._half_values
-                or young.table.slots >= self._half_slots
-                or time.monotonic() - young.born > self._half_age
-            ):
+            if self._is_full():
                 self._turn()
-                young = self._young
-            if self._old is not None and self._old.filter.passes(first):
-                here = self._old.table.find(first)
+            if self._old is not None:
+                here = self._old.find(first)
                 if any(one & _KINDS == _TEXT for one in here):
                     self._old.values -= 1  # It moves.
-            young.values += 1
+            self._young.values += 1
         is_known = not is_new and _TEXT | number in here
-        if self._is_common(first, here, labels, is_new=is_new):
+        if (here or self._has_subject[number]) and self._is_common(first, here, labels, is_new=is_new):
             self._refused["subjects"] = self._refused.get("subjects", 0) + 1
             if _TEXT | COMMON in here and not is_new:
                 return False
@@ -331,8 +333,16 @@ class KnownValues:
             self._recent.clear()
         elif is_known and self._is_spelling_known(forms, number):
             return True
-        self._fill(young, forms, number)
+        self._fill(forms, number)
         return number != COMMON
+
+    def _is_full(self) -> bool:
+        young = self._young
+        return (
+            young.values >= self._half_values
+            or young.table.slots >= self._half_slots
+            or time.monotonic() - young.born > self._half_age
+        )
 
     def _is_spelling_known(self, forms: Forms, number: int) -> bool:
         """Tell whether this very spelling was remembered, and not only another one with the same words."""
@@ -340,7 +350,8 @@ class KnownValues:
         digest = PLATFORM_HASHES[0](forms.exact[0]).digest()
         return _DIGEST | number in self._young.table.find(self.fingerprint(digest))
 
-    def _fill(self, young: _Generation, forms: Forms, number: int) -> None:
+    def _fill(self, forms: Forms, number: int) -> None:
+        """Put the fingerprints of a value where they wait for the table, and into the filters at once."""
         fingerprint = self.fingerprint
         md5, sha1, sha256, sha512 = PLATFORM_HASHES
         prints: list[int] = []
@@ -353,12 +364,13 @@ class KnownValues:
             )
         if self._digesters:
             prints += [fingerprint(digester(exact)) for exact in forms.exact for digester in self._digesters]
+        young = self._young
         waiting = young.waiting
         waiting.append((_DIGEST | number, prints))
+        prints = [fingerprint(text) for text in forms.texts]
+        waiting.append((_TEXT | number, prints))
         if len(waiting) >= WAITING:
             young.settle()
-        prints = list(map(fingerprint, forms.texts))
-        young.table.add_all([(_TEXT | number, prints)])
         self._pass(prints)
         for text in forms.texts:
             if b" " in text:
@@ -412,6 +424,7 @@ class KnownValues:
             number = len(self._labels)
             labels = Labels(map(without_steps, labels)) if any(label.steps for label in labels) else labels
             self._labels.append(labels)
+            self._has_subject.append(any(label.subject is not None for label in labels))
             self._numbers[labels] = number
             return number
         key = tuple(sorted((tuple(sorted(one.purposes)), one.category or "", one.source or "") for one in labels))
@@ -421,6 +434,7 @@ class KnownValues:
             if reduced >= COMMON:
                 return None
             self._labels.append(Labels(Label(one.purposes, one.category, one.source) for one in labels))
+            self._has_subject.append(True)  # Of some of those that share it.
             self._reduced[key] = reduced
         return reduced
 
