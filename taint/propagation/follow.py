@@ -16,6 +16,7 @@ from typing import Any
 
 from taint.carriers.containers import is_atomic, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
+from taint.carriers.number import TaintedInt
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, add_labels, exact
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
@@ -32,6 +33,7 @@ __all__ = [
     "by_characters",
     "carry_pieces",
     "carry_texts",
+    "checksum",
     "covered",
     "exact",
     "followed",
@@ -253,6 +255,13 @@ def _whole_after_error(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     except Exception as error:  # noqa: BLE001  # As above.
         report_internal_error("labelling a whole result", error)
         return value
+
+
+def checksum(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap a function that gives a checksum: a number, that C code takes only where it is an `int`."""
+    value = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
+    labels = labels_in_call(args, kwargs)
+    return TaintedInt(value, labels) if labels else value
 
 
 def lost(consumer: str) -> Wrapper:
