@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from taint.carriers.tracing import set_tracing
 from taint.envelopes.keys import EnvelopeKeys, set_keys
 from taint.errors import ConfigurationError
 from taint.evidence import KnownValues, current_known_values, set_known_values
@@ -30,6 +31,7 @@ def configure(
     audit: str | os.PathLike[str] | AuditFile | Literal[False] | None = None,
     envelope_keys: Mapping[str, bytes | str] | None = None,
     discover: bool | None = None,
+    trace: bool | None = None,
 ) -> None:
     """Change settings of the process. Call it before the first purpose is named: decorators check theirs.
 
@@ -56,6 +58,8 @@ def configure(
         discover: Whether comparisons of labelled values outside every zone are remembered for the request or task,
             so that a sink for another purpose that is reached later in it gets a gap (evidence `comparison`): to
             find where zones are missing. Off until this is called; a comparison then costs some microseconds.
+        trace: Whether labels keep the last operations from their source to here, so that findings show the way.
+            What `TAINT_TRACE` says before this is called, else off; an operation then costs some ten microseconds.
 
     Raises:
         ConfigurationError: One of them is not usable; then none takes effect.
@@ -66,7 +70,7 @@ def configure(
             "Pass policy='taint.toml' too, or set TAINT_ENVIRONMENT."
         )
         raise ConfigurationError(msg)
-    _check_switch("discover", discover)
+    _check_switches(discover=discover, trace=trace)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
     keys = None if envelope_keys is None else EnvelopeKeys(envelope_keys)
     with ExitStack() as undo:
@@ -86,14 +90,23 @@ def configure(
         _use_known_values(known_values)
     if trail is not None:
         audit_to(trail or None)
+    _set_switches(discover=discover, trace=trace)
+
+
+def _check_switches(**given: object) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, bool):
+            msg = (
+                f"{name} is neither on nor off: {type(value).__name__!r}. True and False are allowed. Pass {name}=True."
+            )
+            raise ConfigurationError(msg)
+
+
+def _set_switches(*, discover: bool | None, trace: bool | None) -> None:
     if discover is not None:
         set_discovery(is_on=discover)
-
-
-def _check_switch(name: str, given: object) -> None:
-    if given is not None and not isinstance(given, bool):
-        msg = f"{name} is neither on nor off: {type(given).__name__!r}. True and False are allowed. Pass {name}=True."
-        raise ConfigurationError(msg)
+    if trace is not None:
+        set_tracing(is_on=trace)
 
 
 def _trail(audit: object) -> AuditFile | Literal[False] | None:

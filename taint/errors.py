@@ -47,8 +47,8 @@ class PurposeViolationError(TaintError):
         self.violation = violation
 
     def __str__(self) -> str:
-        """Say what happened, what is allowed and what to do."""
-        return self.violation.message
+        """Say what happened, what is allowed and what to do; with tracing, also the way of the value."""
+        return "\n".join(filter(None, (self.violation.message, self.violation.way)))
 
 
 class DeclassificationError(TaintError):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple, Self
 
 _TRACEPARENT = re.compile("[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*", re.ASCII)
 
-__all__ = ["NO_LABELS", "Grant", "Label", "Labels", "Range", "Trace"]
+__all__ = ["NO_LABELS", "Grant", "Label", "Labels", "Range", "Step", "Trace", "without_steps"]
 
 
 class Trace(NamedTuple):
@@ -71,6 +71,26 @@ class Grant:
     expires: datetime | None = None
 
 
+class Step(NamedTuple):
+    """One operation on the way of a value, and the place in the program that asked for it.
+
+    Args:
+        operation: As the program calls it: `str.strip`, `hashlib.sha256`, `+`, `json.dumps`.
+        function: The program's function, as a dotted name.
+        file: Its file.
+        line: The line of the call.
+    """
+
+    operation: str
+    function: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        """Write it so that editors can follow it."""
+        return f"{self.operation} at {self.file}:{self.line} in {self.function}"
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """One fact about one collection.
@@ -85,6 +105,7 @@ class Label:
         grants: The declassifications of the value since then.
         derivation: `direct` where the value is derived from what was collected, `indirect` where what was
             collected only decided that the value is here: a query's JOIN, WHERE, GROUP BY, ORDER BY.
+        steps: The last operations on the value, while tracing is on; labels that differ in them alone are equal.
     """
 
     purposes: frozenset[str]
@@ -95,12 +116,18 @@ class Label:
     trace: Trace | None = None
     grants: frozenset[Grant] = frozenset()
     derivation: str = "direct"
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a label that says nothing."""
         if not self.purposes:
             msg = "a label needs at least one purpose. Say what the value was collected for: purpose='security.mfa'."
             raise ValueError(msg)
+
+
+def without_steps(label: Label) -> Label:
+    """Give a label as it is kept for equal ones of other values, which have been elsewhere."""
+    return replace(label, steps=()) if label.steps else label
 
 
 class Labels(frozenset[Label]):

@@ -9,7 +9,6 @@ from tests.corpus.engines import PurposeTaint
 from tests.corpus.programs import Program
 
 KNOWN_MISSES = {
-    "hashed.checksum": "a checksum is made by a C function that gives a number, and is no digest that is looked for",
     "matched.by_bloom_filter": "single bytes are plain integers",
     "matched.by_join": "the tables of a database in memory have no declared columns",
 }

@@ -257,3 +257,21 @@ def test_neither_on_nor_off_is_refused() -> None:
     """A switch is a truth value."""
     with pytest.raises(taint.ConfigurationError, match="discover is neither on nor off: 'str'"):
         taint.configure(discover="yes")  # type: ignore[arg-type]  # The error is the point.
+
+
+def test_quick_check_does_not_skip_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simplest of values is looked into also where nobody listens to what is allowed."""
+    with record() as seen, discovering():
+        match(collect())
+        monkeypatch.setattr("taint.flows.admission.is_heard", lambda: False)
+        upload(7)
+    assert [flow.outcome.value for flow in seen.flows] == ["gap"]
+
+
+@pytest.mark.parametrize(("module", "gaps"), [("taint.somewhere", 0), ("shop.jobs", 1)])
+def test_whose_code_compares(module: str, gaps: int) -> None:
+    """A comparison in a module of the library is its own work; the same in the program's is not."""
+    with record() as seen, discovering():
+        exec("phone == other", {"__name__": module, "phone": collect(), "other": PHONE})  # noqa: S102  # For its name.
+        upload([7])
+    assert len(seen.gaps) == gaps

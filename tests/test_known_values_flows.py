@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -186,3 +188,41 @@ def test_the_library_survives_what_it_cannot_remember() -> None:
     assert known is not None
     assert known.values == 1
     assert upload("\ud800 nothing") == "\ud800 nothing"
+
+
+WIDENED = [
+    lambda row: row,
+    lambda row: row["phone"],
+    lambda row: [f"{row['phone']}"],
+    lambda row: row["phone"].encode(),
+    lambda row: ("tel:" + row["phone"] + ";ext=1",),
+]
+
+
+@pytest.mark.parametrize("part", WIDENED)
+@pytest.mark.parametrize("make", [lambda phone: phone, lambda phone: hashlib.sha256(phone.encode()).hexdigest()])
+def test_a_declassified_value_is_allowed_where_it_arrives_without_labels(part: Any, make: Any) -> None:
+    """`declassify` widens what is known of the value too; another value and another purpose stay as they are."""
+    with record("report") as seen:
+        row, other = enrolled(PHONE), enrolled("+1 (415) 555-0177")
+        taint.declassify(part(row), to="advertising.audiences", reason="opted in", approved_by="review-118")
+        send(make(untracked(row["phone"])))
+        assert seen.violations == []
+        assert {flow.rule for flow in seen.flows} == {"declassification"}
+        send(make(untracked(other["phone"])))
+        assert len(seen.violations) == 1
+        taint.check(make(untracked(row["phone"])), purpose="advertising.targeting", sink="ads.target")
+        assert len(seen.violations) == 2
+
+
+def test_a_declassification_that_has_expired_is_none() -> None:
+    """What is known of a declassified value ends with the declassification."""
+    soon = datetime.now(UTC) + timedelta(seconds=0.2)
+    with record("report") as seen:
+        row = enrolled(PHONE)
+        taint.declassify(row, to="advertising", reason="opted in", approved_by="review-118", expires=soon)
+        send(untracked(row["phone"]))
+        assert seen.violations == []
+        time.sleep(0.25)
+        send(untracked(row["phone"]))
+        assert len(seen.violations) == 1

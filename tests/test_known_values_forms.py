@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import phonenumbers
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from taint.errors import ConfigurationError
+from taint.evidence import forms
 from taint.evidence.forms import Forms, normal_forms, region_of
 
 
@@ -122,3 +127,25 @@ def test_unknown_region_is_an_error(region: str) -> None:
     """A region that is none is refused, and the message says how to write one."""
     with pytest.raises(ConfigurationError, match="Write it like 'US'"):
         region_of(region)
+
+
+@settings(max_examples=300)
+@given(
+    st.builds(
+        "{}@{}".format,
+        st.text("aBz09._+-", min_size=1, max_size=12),
+        st.sampled_from(["gmail.com", "GoogleMail.com", "example.com", "b", "4.5", "x.y-", "-b.c"]),
+    )
+)
+def test_a_plain_address_has_the_forms_of_any_text(email: str) -> None:
+    """The short way for addresses gives what the long way gives, or leaves the address to it."""
+    short, pattern = normal_forms(email), forms._EMAIL
+    try:
+        forms._EMAIL = re.compile("(?!)")
+        long = normal_forms(email)
+    finally:
+        forms._EMAIL = pattern
+    if isinstance(short, Forms) and isinstance(long, Forms):
+        assert (short.texts, set(short.exact)) == (long.texts, set(long.exact))
+    else:
+        assert short == long

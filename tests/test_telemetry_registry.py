@@ -14,8 +14,9 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, Sum
 
 import taint
 from taint import telemetry
-from taint.labels import Trace
-from taint.policy import Outcome
+from taint.carriers.tracing import with_step
+from taint.labels import Step, Trace
+from taint.policy import CallSite, Flow, Outcome
 from taint.telemetry import attributes as names
 from taint.telemetry.providers import SCHEMA_URL
 from tests import registry
@@ -27,6 +28,12 @@ __all__ = ["pipeline"]
 Emitted = dict[str, list[Mapping[str, Any]]]
 
 
+def _emit_traced(flow: Flow) -> None:
+    step = Step("str.strip", "shop.jobs.match", "shop/jobs.py", 40)
+    for one in (flow, replace(flow, outcome=Outcome.GAP), a_suppressed_flow()):
+        telemetry.emit(replace(one, labels=with_step(one.labels, step), call_site=CallSite("f", "f.py", 1)))
+
+
 @pytest.fixture
 def emitted(pipeline: Pipeline) -> Emitted:
     """Everything that can be emitted, by the id of its group in the registry."""
@@ -36,6 +43,7 @@ def emitted(pipeline: Pipeline) -> Emitted:
     telemetry.emit(replace(flow, call_site=None))
     telemetry.emit(replace(flow, outcome=Outcome.GAP))
     telemetry.emit(a_suppressed_flow())
+    _emit_traced(flow)
     telemetry.set_up(
         tracer_provider=pipeline.tracer_provider,
         meter_provider=pipeline.meter_provider,

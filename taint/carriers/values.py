@@ -17,6 +17,7 @@ from taint.carriers.identifiers import IDENTIFIERS, number_in, without_labels
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, exact, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedStr, carry_text
+from taint.carriers.tracing import last_step
 from taint.errors import ConfigurationError
 from taint.guard import shown
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
@@ -231,5 +232,6 @@ def plain(value: T) -> T:
 def _plain_leaf(leaf: Any) -> Any:
     if is_carrier(leaf) or (isinstance(leaf, IDENTIFIERS) and is_carrier(number_in(leaf))):
         count_loss("taint.plain")
+        last_step(leaf, labels_of(leaf))
     leaf = str.__str__(leaf) if isinstance(leaf, TaintedStr) else exact(leaf)  # Also of a carrier's subclass.
     return without_labels(leaf) if isinstance(leaf, IDENTIFIERS) else leaf

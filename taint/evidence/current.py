@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from taint.carriers import values
+from taint.carriers.coverage import Coverage
+from taint.carriers.tracing import on_seen
+from taint.evidence import last_seen
 from taint.evidence.known import KnownValues
 from taint.guard import report_internal_error
 from taint.labels import Labels
 
-__all__ = ["current_known_values", "of_tenant", "set_known_values", "using"]
+__all__ = ["current_keys", "current_known_values", "of_tenant", "set_known_values", "using"]
 
 _of_process: KnownValues | None = None
 of_tenant: ContextVar[KnownValues | None] = ContextVar("taint_known_values", default=None)
@@ -59,3 +62,16 @@ def _collect(value: object, labels: Labels) -> None:
             known.remember(value, labels)
         except Exception as error:  # noqa: BLE001  # A source must not fail because of the library.
             report_internal_error("remembering a value", error)
+
+
+def current_keys() -> last_seen.Keys:
+    """Give what fingerprints are made with here: by the known values that hold, else by the process."""
+    known = current_known_values()
+    return last_seen.Keys() if known is None else known.keys
+
+
+def _note(value: object, coverage: Coverage) -> None:
+    last_seen.note(value, coverage, current_keys())
+
+
+on_seen(_note)

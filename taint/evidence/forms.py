@@ -17,16 +17,30 @@ Sources of the forms:
 
 from __future__ import annotations
 
+import decimal
+import ipaddress
+import pathlib
 import re
 import unicodedata
+import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from taint.carriers.proxy import unwrapped
 from taint.errors import ConfigurationError
 from taint.evidence.words import COMMON_WORDS, email_forms, words_of
 
-__all__ = ["MINIMUM_DIGITS", "MINIMUM_SIGNIFICANT", "Forms", "Region", "normal_forms", "region_of"]
+__all__ = [
+    "MINIMUM_DIGITS",
+    "MINIMUM_SIGNIFICANT",
+    "WRITTEN_OUT",
+    "Forms",
+    "Region",
+    "normal_forms",
+    "region_of",
+    "text_of",
+]
 
 MINIMUM_SIGNIFICANT = 6
 """Letters and digits that a value must have to be remembered: less matches by chance (docs/design.md)."""
@@ -40,7 +54,11 @@ MAXIMUM_DIGITS = 19
 MAXIMUM_LENGTH = 512
 """Characters of a value that is remembered: longer text is a document, not a fact about a person."""
 
+WRITTEN_OUT = (int, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, ipaddress.IPv6Address, pathlib.PurePath)
+"""What is remembered, and looked for, as it is written. No dates: they are never remembered."""
+
 _NUMBER = re.compile(r"(\+|00)?[0-9 ().\-/\u00a0]+")
+_EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*@[A-Za-z0-9.-]*[A-Za-z0-9]", re.ASCII)
 _NUMBER_STARTS = frozenset("+-(.0123456789")
 _DATE = re.compile(
     r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:[T ].*)?"
@@ -110,6 +128,21 @@ def region_of(code: str) -> Region:
     return Region(str(found.country_code).encode(), trunk, frozenset(found.general_desc.possible_length))
 
 
+def text_of(value: object) -> str | None:
+    """Give what is remembered of a value as exact text; None where it is nothing that is remembered."""
+    plain: Any = unwrapped(value)
+    if isinstance(plain, str):
+        return str.__str__(plain)
+    if isinstance(plain, bytes):
+        try:
+            return bytes.decode(plain)
+        except UnicodeDecodeError:
+            return None
+    if isinstance(plain, WRITTEN_OUT) and not isinstance(plain, bool):
+        return str(plain)
+    return None
+
+
 class Forms(NamedTuple):
     """What is to be remembered of one value.
 
@@ -134,6 +167,8 @@ def normal_forms(text: str, region: Region | None = None) -> Forms | str:
     """
     if len(text) > MAXIMUM_LENGTH:
         return "long"
+    if _EMAIL.fullmatch(text):
+        return _email_forms(text)
     stripped, folded, spellings = _spellings(text)
     begins_as_number = stripped[:1] in _NUMBER_STARTS
     if begins_as_number and _NUMBER.fullmatch(stripped):
@@ -145,10 +180,23 @@ def normal_forms(text: str, region: Region | None = None) -> Forms | str:
     if COMMON_WORDS.issuperset(words):
         return "common"
     if len(words) == 1 and b"@" in words[0]:
-        emails = email_forms(words[0])
-        spellings.update(dict.fromkeys(emails))
-        return Forms(emails, tuple(spellings))
-    return Forms((b" ".join(words),), tuple(spellings))
+        texts = email_forms(words[0])
+        spellings.update(dict.fromkeys(texts))
+    else:
+        texts = (b" ".join(words),)
+    return Forms(texts, tuple(spellings))
+
+
+def _email_forms(text: str) -> Forms | str:
+    """Do for a plain address, the commonest of values, what `normal_forms` does for any text."""
+    exact = text.encode()
+    folded = exact.lower()
+    if len(folded.translate(None, _NOT_SIGNIFICANT)) < MINIMUM_SIGNIFICANT:
+        return "short"
+    emails = email_forms(folded)
+    if len(emails) == 1:
+        return Forms(emails, emails if exact == folded else (exact, folded))
+    return Forms(emails, tuple({exact: None, folded: None} | dict.fromkeys(emails)))
 
 
 def _spellings(text: str) -> tuple[str, str, dict[bytes, None]]:
@@ -174,10 +222,11 @@ def _spellings(text: str) -> tuple[str, str, dict[bytes, None]]:
 
 def _unfit(folded: str, *, begins_as_number: bool) -> str | None:
     """Say why a text that is no number is not remembered, if it is not."""
-    significant = folded.encode(errors="surrogatepass").translate(None, _NOT_SIGNIFICANT)
-    if len(significant) < MINIMUM_SIGNIFICANT:
+    is_ascii = folded.isascii()
+    data = folded.encode() if is_ascii else folded.encode(errors="surrogatepass")
+    if len(data.translate(None, _NOT_SIGNIFICANT)) < MINIMUM_SIGNIFICANT:
         return "short"
-    if not significant.isascii() and sum(map(str.isalnum, folded)) < MINIMUM_SIGNIFICANT:
+    if not is_ascii and sum(map(str.isalnum, folded)) < MINIMUM_SIGNIFICANT:
         return "short"
     if begins_as_number:
         if _DATE.fullmatch(folded.upper()):
@@ -193,7 +242,7 @@ def _number_forms(stripped: str, spellings: dict[bytes, None], region: Region | 
         return "number" if digits else "short"
     if stripped[0] != "+" and _DATE.fullmatch(stripped):
         return "date"
-    if _DECIMAL.fullmatch(stripped):
+    if "." in stripped and _DECIMAL.fullmatch(stripped):
         return "number"
     texts = {digits: None}
     international: bytes | None = digits

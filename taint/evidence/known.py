@@ -12,21 +12,18 @@ eviction costs nothing per value, and a value that is still in use is remembered
 
 from __future__ import annotations
 
-import decimal
-import ipaddress
 import logging
 import os
-import pathlib
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from taint.carriers.proxy import unwrapped
+from taint.carriers.tracing import is_tracing
 from taint.errors import ConfigurationError
+from taint.evidence import last_seen
 from taint.evidence.fingerprints import (
     PLATFORM_HASHES,
     Digester,
@@ -35,11 +32,11 @@ from taint.evidence.fingerprints import (
     salted_digesters,
     shared_fingerprint,
 )
-from taint.evidence.forms import Forms, normal_forms, region_of
+from taint.evidence.forms import Forms, normal_forms, region_of, text_of
 from taint.evidence.shared import SharedFile, write_shared
 from taint.evidence.table import BUCKETS, NUMBER, Filter, Kind, Lookup, Table, filter_bits
 from taint.guard import report_internal_error
-from taint.labels import Label, Labels
+from taint.labels import Label, Labels, without_steps
 
 __all__ = ["KnownValues", "Statistics"]
 
@@ -58,17 +55,14 @@ ANCHOR_PLACES = 3
 SHORTEST_ANCHOR = 4
 """A value of several words is found by its longest word, one of the first three, of four letters at least."""
 
-WRITTEN_OUT = (int, decimal.Decimal, uuid.UUID, ipaddress.IPv4Address, ipaddress.IPv6Address, pathlib.PurePath)
-"""What is remembered, and looked for, as it is written. No dates: they are never remembered."""
-
 FULL_LABEL_SETS = 16_384
 """Sets of labels that are kept whole; of later ones only purposes, category and source are."""
 
 RECENT = 65_536
 """Values of which it is known without working out their forms that they are remembered: hashes, 3 MB of them."""
 
-WAITING = 2_048
-"""Values whose digests' fingerprints are put into the table at once: 5 ms, every so many new values."""
+WAITING = 4_096
+"""Lists of fingerprints, two of a value, that are put into the table at once: 5 ms, every so many new values."""
 
 _BUCKET_BYTES = 136
 """An `array` without its slots (80), the room it keeps spare (48) and the reference to it, on a 64-bit machine."""
@@ -113,9 +107,17 @@ class _Generation:
         self.waiting: list[tuple[int, list[int]]] = []
 
     def settle(self) -> None:
-        """Put the fingerprints of digests that wait into the table: many at once cost half."""
+        """Put the fingerprints that wait into the table: many at once cost half."""
         batch, self.waiting = self.waiting, []
         self.table.add_all(batch)
+
+    def find(self, fingerprint: int) -> list[int]:
+        """Give what is known of a text; the filter spares a new one the search."""
+        if not self.filter.passes(fingerprint):
+            return []
+        if self.waiting:
+            self.settle()
+        return self.table.find(fingerprint)
 
 
 class KnownValues:
@@ -198,6 +200,7 @@ class KnownValues:
         self._all_filter = self._young.filter  # One, until there is an old generation too.
         self._labels: list[Labels] = []
         self._numbers: dict[Labels, int] = {}
+        self._has_subject: list[bool] = []
         self._reduced: dict[tuple[Any, ...], int] = {}
         self._recent: set[int | None] = set()
         self._evicted = 0
@@ -231,6 +234,11 @@ class KnownValues:
         twin = KnownValues(**self._settings)
         twin._digesters, twin.digest_sizes = self._digesters, self.digest_sizes
         return twin
+
+    @property
+    def keys(self) -> last_seen.Keys:
+        """What fingerprints of a value are made with."""
+        return last_seen.Keys(self.fingerprint, self._region, self._digesters, self.digest_sizes)
 
     def clear(self) -> None:
         """Forget every value; registered keys and salts stay."""
@@ -280,7 +288,7 @@ class KnownValues:
         Returns:
             Whether it is remembered; `statistics()` counts why not.
         """
-        text = value if type(value) is str else _text_of(value)
+        text = value if type(value) is str else text_of(value)
         if text is None or not labels:
             return False
         seen = hash((text, labels)) if self.fingerprint is hash else None
@@ -299,32 +307,25 @@ class KnownValues:
         return is_remembered
 
     def _remember(self, forms: Forms, labels: Labels) -> bool:
-        fingerprint = self.fingerprint
-        first = fingerprint(forms.texts[0])
-        young = self._young
+        first = self.fingerprint(forms.texts[0])
         number = self._numbers.get(labels)
         if number is None:
             number = self._number(labels)
             if number is None:
                 self._refused["labels"] = self._refused.get("labels", 0) + 1
                 return False
-        here = young.table.find(first) if young.filter.passes(first) else []
+        here = self._young.find(first)
         is_new = not any(one & _KINDS == _TEXT for one in here)
         if is_new:
-            if (
-                young.values >= self._half_values
-                or young.table.slots >= self._half_slots
-                or time.monotonic() - young.born > self._half_age
-            ):
+            if self._is_full():
                 self._turn()
-                young = self._young
-            if self._old is not None and self._old.filter.passes(first):
-                here = self._old.table.find(first)
+            if self._old is not None:
+                here = self._old.find(first)
                 if any(one & _KINDS == _TEXT for one in here):
                     self._old.values -= 1  # It moves.
-            young.values += 1
+            self._young.values += 1
         is_known = not is_new and _TEXT | number in here
-        if self._is_common(first, here, labels, is_new=is_new):
+        if (here or self._has_subject[number]) and self._is_common(first, here, labels, is_new=is_new):
             self._refused["subjects"] = self._refused.get("subjects", 0) + 1
             if _TEXT | COMMON in here and not is_new:
                 return False
@@ -332,8 +333,16 @@ class KnownValues:
             self._recent.clear()
         elif is_known and self._is_spelling_known(forms, number):
             return True
-        self._fill(young, forms, number)
+        self._fill(forms, number)
         return number != COMMON
+
+    def _is_full(self) -> bool:
+        young = self._young
+        return (
+            young.values >= self._half_values
+            or young.table.slots >= self._half_slots
+            or time.monotonic() - young.born > self._half_age
+        )
 
     def _is_spelling_known(self, forms: Forms, number: int) -> bool:
         """Tell whether this very spelling was remembered, and not only another one with the same words."""
@@ -341,7 +350,8 @@ class KnownValues:
         digest = PLATFORM_HASHES[0](forms.exact[0]).digest()
         return _DIGEST | number in self._young.table.find(self.fingerprint(digest))
 
-    def _fill(self, young: _Generation, forms: Forms, number: int) -> None:
+    def _fill(self, forms: Forms, number: int) -> None:
+        """Put the fingerprints of a value where they wait for the table, and into the filters at once."""
         fingerprint = self.fingerprint
         md5, sha1, sha256, sha512 = PLATFORM_HASHES
         prints: list[int] = []
@@ -354,12 +364,13 @@ class KnownValues:
             )
         if self._digesters:
             prints += [fingerprint(digester(exact)) for exact in forms.exact for digester in self._digesters]
+        young = self._young
         waiting = young.waiting
         waiting.append((_DIGEST | number, prints))
+        prints = [fingerprint(text) for text in forms.texts]
+        waiting.append((_TEXT | number, prints))
         if len(waiting) >= WAITING:
             young.settle()
-        prints = list(map(fingerprint, forms.texts))
-        young.table.add_all([(_TEXT | number, prints)])
         self._pass(prints)
         for text in forms.texts:
             if b" " in text:
@@ -411,7 +422,9 @@ class KnownValues:
     def _number(self, labels: Labels) -> int | None:
         if len(self._numbers) < FULL_LABEL_SETS:
             number = len(self._labels)
+            labels = Labels(map(without_steps, labels)) if any(label.steps for label in labels) else labels
             self._labels.append(labels)
+            self._has_subject.append(any(label.subject is not None for label in labels))
             self._numbers[labels] = number
             return number
         key = tuple(sorted((tuple(sorted(one.purposes)), one.category or "", one.source or "") for one in labels))
@@ -421,6 +434,7 @@ class KnownValues:
             if reduced >= COMMON:
                 return None
             self._labels.append(Labels(Label(one.purposes, one.category, one.source) for one in labels))
+            self._has_subject.append(True)  # Of some of those that share it.
             self._reduced[key] = reduced
         return reduced
 
@@ -481,6 +495,8 @@ class KnownValues:
                 if labels is None:
                     return ()
                 found[labels] = None
+        if is_tracing():
+            return tuple(last_seen.with_steps(labels, fingerprint) for labels in found)
         return tuple(found)
 
     def statistics(self) -> Statistics:
@@ -525,20 +541,6 @@ class KnownValues:
     def after_fork(self) -> None:
         """Make the lock anew in a forked child: whoever held it is not there."""
         self._lock = threading.Lock()
-
-
-def _text_of(value: object) -> str | None:
-    plain: Any = unwrapped(value)
-    if isinstance(plain, str):
-        return str.__str__(plain)
-    if isinstance(plain, bytes):
-        try:
-            return bytes.decode(plain)
-        except UnicodeDecodeError:
-            return None
-    if isinstance(plain, WRITTEN_OUT) and not isinstance(plain, bool):
-        return str(plain)
-    return None
 
 
 _all: weakref.WeakSet[KnownValues] = weakref.WeakSet()

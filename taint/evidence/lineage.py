@@ -108,4 +108,4 @@ def reused(inputs: frozenset[Input], use: Use) -> frozenset[Input]:
 @lru_cache(maxsize=4096)
 def indirect(labels: Labels) -> Labels:
     """Give labels as those of a value that was only found by labelled data."""
-    return Labels(replace(label, derivation=Derivation.INDIRECT.value) for label in labels)
+    return Labels(replace(label, derivation=Derivation.INDIRECT.value, steps=()) for label in labels)

@@ -57,8 +57,12 @@ def cut(data: bytes) -> bytes:
 
 def words_of(text: str) -> list[bytes]:
     """Cut one value, that is folded already, into words."""
-    data = (text if text.isascii() else _blanked(text)).encode(errors="surrogatepass")
-    words = [word.strip(EDGES) for word in cut(data).replace(b"/", b" ").split()]
+    data = cut(text.encode() if text.isascii() else _blanked(text).encode(errors="surrogatepass"))
+    if b"/" in data:
+        data = data.replace(b"/", b" ")
+    if data.isalnum():
+        return [data]  # One word, without anything at its edges.
+    words = [word.strip(EDGES) for word in data.split()]
     return words if all(words) else [word for word in words if word]
 
 
@@ -97,6 +101,8 @@ def email_forms(email: bytes) -> tuple[bytes, ...]:
     Args:
         email: Lower case.
     """
+    if b"+" not in email and not email.endswith(_GMAIL):
+        return (email,)  # The usual address, which has one form.
     name, at, domain = email.rpartition(b"@")
     if not at or not name:
         return (email,)

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from taint.carriers.values import labels_of
+from taint.carriers import values
+from taint.carriers.coverage import spans_of
+from taint.carriers.operations import coverage_of
+from taint.carriers.proxy import exact, labels_of_carrier
+from taint.carriers.values import carriers_in, labels_of
 from taint.errors import DeclassificationError
 from taint.evidence import Evidence
 from taint.flows.outcome import call_site
@@ -83,8 +87,9 @@ def declassify(
 
     Labels: each keeps its purposes, and is given the further ones until they expire; where a consent
     store is set and a receipt is named, only while the store says that the consent holds. The value and
-    the containers around it stay as they are: what is widened is a copy. An audit record is always made,
-    also where there is nothing to widen.
+    the containers around it stay as they are: what is widened is a copy. While known values are on they are told, so
+    that a copy of what was widened, which arrives without its labels, is allowed too. An audit record is always
+    made, also where there is nothing to widen.
 
     Args:
         value: A carrier, or a container; in it, everything labelled is widened.
@@ -110,12 +115,27 @@ def declassify(
         _check_permitted(label, purposes, approved_by, consent, expires)
     grant = Grant(purposes, approved_by, consent, expires)
     widened: T = rebuilt(value, lambda carrier: relabelled(carrier, lambda found: _widened(found, grant)))
+    _tell_known_values(widened)
     _tell(Declassification(labels, purposes, reason, approved_by, consent, expires, datetime.now(UTC), call_site()))
     return widened
 
 
 def _widened(labels: Labels, grant: Grant) -> Labels:
     return Labels(replace(label, grants=label.grants | {grant}) for label in labels)
+
+
+def _tell_known_values(widened: object) -> None:
+    """Have what is widened known as such: where a copy arrives without labels, it is its safe twin."""
+    collect = values.collector
+    if collect is None:
+        return
+    for _, carrier in carriers_in(widened):
+        plain = exact(carrier)
+        if isinstance(plain, str | bytes):
+            for start, stop, labels in spans_of(coverage_of(carrier), len(plain)):
+                collect(plain[start:stop], labels)
+        else:
+            collect(plain, labels_of_carrier(carrier))
 
 
 def _check_given(reason: object, approved_by: object, consent: object, expires: object) -> None:

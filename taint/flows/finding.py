@@ -7,6 +7,7 @@ from typing import Any
 
 from taint.carriers.containers import Step, is_atomic, path_text, walk
 from taint.carriers.proxy import is_carrier, labels_of_carrier
+from taint.carriers.tracing import is_tracing
 from taint.carriers.values import carriers_in
 from taint.evidence import Evidence, KnownValues, Match, current_known_values, scan
 from taint.flows.outcome import call_site, show
@@ -53,7 +54,10 @@ def flows_of(
     groups: dict[_Group, tuple[Step, list[Label]]] = {}
     for way, labels in found:
         shape: tuple[str, ...] | None = None
-        for label, decision in decider.decisions(labels, purpose, sink, evidence):
+        # What was decided before was decided about equal labels, which may have been elsewhere.
+        own = {label: label for label in labels} if is_tracing() else None
+        for decided, decision in decider.decisions(labels, purpose, sink, evidence):
+            label = decided if own is None else own[decided]
             suppression = None
             if decision.outcome is Outcome.ALLOWED:
                 if not keep_allowed:

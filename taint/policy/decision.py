@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from taint.carriers.values import current_trace
 from taint.evidence import Evidence
-from taint.labels import Grant, Label, Labels
+from taint.labels import Grant, Label, Labels, without_steps
 from taint.modes import Mode, current_mode
 from taint.policy.addresses import AddressBook
 from taint.policy.consent import ask_consent, current_consent_store
@@ -105,7 +105,7 @@ class Decider:
         if all(self._is_certain(label, purpose, sink, evidence) for label in labels):
             if len(self._certain) >= _REMEMBERED:
                 self._certain.clear()
-            self._certain[key] = found
+            self._certain[key] = tuple((without_steps(label), decision) for label, decision in found)
         return found
 
     def allows(self, labels: Labels, purpose: str, sink: str) -> bool:

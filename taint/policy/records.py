@@ -6,7 +6,7 @@ is: labels that differ in their subject alone are one here.
     {"kind": "flow", "outcome": "violation", "sink": "ads.upload", "purpose": "advertising.audiences",
      "evidence": "label", "path": "rows[0].phone", "rule": "purpose-limitation", "mode": "block", "count": 2,
      "labels": [{"purposes": ["security.mfa"], "category": "user.contact.phone_number", "source": "shop.enrol",
-                 "consent": null, "trace": "00-...-01", "grants": [], "derivation": "direct"}],
+                 "consent": null, "trace": "00-...-01", "grants": [], "derivation": "direct", "steps": []}],
      "call_site": {"function": "shop.jobs.upload", "file": "jobs.py", "line": 12}, "selected_at": null,
      "suppressed": null, "advice": ""}
 
@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from taint.evidence import Evidence
-from taint.labels import Grant, Label, Labels, Trace
+from taint.labels import Grant, Label, Labels, Step, Trace
 from taint.modes import Mode
 from taint.policy.rules import Suppression
 from taint.policy.verdict import CallSite, Flow, Outcome
@@ -98,6 +98,7 @@ def _label_record(label: Label) -> dict[str, Any]:
             for grant in sorted(label.grants, key=repr)
         ],
         "derivation": label.derivation,
+        "steps": [list(step) for step in label.steps],
     }
 
 
@@ -165,9 +166,14 @@ def labels_from_record(labels: Any) -> Labels:
                 for grant in label.get("grants", ())
             ),
             label.get("derivation", "direct"),
+            tuple(_step(*step) for step in label.get("steps", ())),
         )
         for label in labels
     )
+
+
+def _step(operation: Any, function: Any, file: Any, line: Any) -> Step:
+    return Step(_text(operation), _text(function), _text(file), int(line))
 
 
 def _text(value: object) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from taint.evidence import Evidence
-from taint.labels import Labels
+from taint.labels import Labels, Step
 from taint.modes import Mode
 from taint.policy.rules import Suppression
 
-__all__ = ["ENVELOPE_RULE", "CallSite", "Flow", "Outcome", "Verdict"]
+__all__ = ["ENVELOPE_RULE", "CallSite", "Flow", "Outcome", "Verdict", "way_text"]
 
 ENVELOPE_RULE = "envelope"
 """The rule, with the problem after it, by which an envelope that is of no use is a gap."""
@@ -84,6 +85,22 @@ class Flow:
         return self.labels.purposes
 
     @property
+    def steps(self) -> tuple[Step, ...]:
+        """Where the data has been, from its source to here, while tracing is on; of the label that knows most."""
+        return max((label.steps for label in self.labels), key=lambda steps: (len(steps), steps), default=())
+
+    @property
+    def way(self) -> str:
+        """Show the steps, one a line; empty where tracing is off."""
+        if not self.steps:
+            return ""
+        is_plain = self.evidence in {Evidence.CONTENT, Evidence.DIGEST}
+        last = "then it was seen without its labels, at the sink" if is_plain else "then it reached the sink"
+        if self.evidence is Evidence.COMPARISON:
+            last = "then it was compared"
+        return way_text(self.steps, last if self.call_site is None else f"{last}: {self.call_site}")
+
+    @property
     def _unread(self) -> str:
         """Say what could not be read, where that is all there is to say."""
         if self.evidence is Evidence.LINEAGE and self.outcome is Outcome.GAP:
@@ -148,6 +165,12 @@ class Flow:
     @property
     def _denied(self) -> str:
         return "" if self.rule == "purpose-limitation" else f", which rule {self.rule!r} denies"
+
+
+def way_text(steps: Sequence[Step], last: str) -> str:
+    """Show the steps of a value, one a line, and what came last."""
+    lines = ["the way here:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1)), f"  {last}"]
+    return "\n".join(lines)
 
 
 def _listed(keys: frozenset[str]) -> str:

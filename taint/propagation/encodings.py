@@ -18,6 +18,7 @@ from taint.labels import Labels
 from taint.propagation.follow import (
     Rule,
     carry_texts,
+    checksum,
     covered,
     exact,
     followed,
@@ -131,8 +132,8 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         **{name: followed(_blocks(*sizes)) for name, sizes in _HEX.items()},
         **dict.fromkeys(("b2a_qp", "a2b_qp"), followed(through)),
         **dict.fromkeys(("b2a_uu", "a2b_uu"), _ON_ALL),
-        "crc32": lost("binascii.crc32"),
-        "crc_hqx": lost("binascii.crc_hqx"),
+        "crc32": checksum,
+        "crc_hqx": checksum,
     },
     "quopri": dict.fromkeys(("encodestring", "decodestring", "b2a_qp", "a2b_qp"), followed(through)),
     "codecs": {

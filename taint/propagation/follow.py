@@ -16,9 +16,11 @@ from typing import Any
 
 from taint.carriers.containers import is_bare, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
+from taint.carriers.number import TaintedInt
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import add_labels, exact
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
+from taint.carriers.tracing import last_step
 from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
@@ -31,6 +33,7 @@ __all__ = [
     "by_characters",
     "carry_pieces",
     "carry_texts",
+    "checksum",
     "covered",
     "exact",
     "followed",
@@ -243,11 +246,21 @@ def _whole_after_error(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         return value
 
 
+def checksum(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap a function that gives a checksum: a number, that C code takes only where it is an `int`."""
+    value = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
+    labels = labels_in_call(args, kwargs)
+    return TaintedInt(value, labels) if labels else value
+
+
 def lost(consumer: str) -> Wrapper:
     """Give the wrapper of a function whose result cannot carry labels: it counts them."""
 
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         count_loss(consumer)
+        for value in (*args, *kwargs.values()):
+            if type(value) in CARRIERS:
+                last_step(value, labels_of(value))
         return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
 
     return ForCarriers(wrapper)

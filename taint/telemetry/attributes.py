@@ -40,6 +40,7 @@ REPEAT_COUNT: Final = "taint.repeat.count"
 SINK_NAME: Final = "taint.sink.name"
 SINK_PURPOSE: Final = "taint.sink.purpose"
 SOURCES: Final = "taint.sources"
+STEPS: Final = "taint.steps"
 SUPPRESSED: Final = "taint.suppressed"
 VALUE_COUNT: Final = "taint.value.count"
 VERDICT: Final = "taint.verdict"
@@ -82,7 +83,17 @@ def event_name(flow: Flow) -> str | None:
 
 def mixed_attributes(flow: Flow, repeats: int) -> dict[str, AttributeValue]:
     """Describe flows of many kinds, past the bound of kinds: the last one's, without what was its own."""
-    own = (PATH, EVIDENCE, PURPOSES, CATEGORIES, VALUE_COUNT, CODE_FUNCTION_NAME, CODE_FILE_PATH, CODE_LINE_NUMBER)
+    own = (
+        PATH,
+        STEPS,
+        EVIDENCE,
+        PURPOSES,
+        CATEGORIES,
+        VALUE_COUNT,
+        CODE_FUNCTION_NAME,
+        CODE_FILE_PATH,
+        CODE_LINE_NUMBER,
+    )
     found = {key: value for key, value in flow_attributes(flow, repeats).items() if key not in own}
     return found | {SINK_NAME: OTHER, SINK_PURPOSE: OTHER, SOURCES: (OTHER,), SECURITY_RULE_NAME: OTHER}
 
@@ -109,6 +120,8 @@ def flow_attributes(flow: Flow, repeats: int) -> dict[str, AttributeValue]:
     }
     if repeats > 1:
         found[REPEAT_COUNT] = repeats
+    if flow.steps:
+        found[STEPS] = tuple(shown(str(step)) for step in flow.steps)  # In order.
     if flow.outcome is Outcome.VIOLATION:
         found[ERROR_TYPE] = PurposeViolationError.__name__
     if flow.call_site is not None:

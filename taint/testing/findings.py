@@ -38,6 +38,7 @@ class Finding:
         function: The function that called the sink.
         file: Its file, relative to the root of the run where it is below.
         line: The line of the call.
+        steps: Where the data has been, from its source to here, where tracing was on.
     """
 
     test: str
@@ -53,6 +54,7 @@ class Finding:
     function: str
     file: str
     line: int
+    steps: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ def finding_of(flow: Flow, test: str, root: Path) -> Finding:
         function=site.function if site is not None else "",
         file=file,
         line=site.line if site is not None else 0,
+        steps=tuple(map(str, flow.steps)),
     )
 
 
@@ -107,7 +110,10 @@ def explain(findings: Sequence[Finding], root: Path) -> str:
             f"   rule      {one.rule}",
             f"   call      {one.file}:{one.line} in {one.function}",
             *([f"             {code}"] if code else []),
+            *(f"   {'way' if at == 1 else '   '}       {at}. {step}" for at, step in enumerate(one.steps, 1)),
         ]
+    if not any(one.steps for one in findings):
+        lines += ["", "Where has the data been? Run it again with TAINT_TRACE=1."]
     lines += ["", "Expected? expect_violation(...) in the test, or @pytest.mark.taint(allow=['source -> sink'])."]
     return "\n".join(lines)
 

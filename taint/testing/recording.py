@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from taint.evidence import set_known_values
+from taint.carriers.tracing import is_tracing, set_tracing
+from taint.evidence import last_seen, set_known_values
 from taint.flows.outcome import listen, unlisten
 from taint.modes import Mode, current_mode, set_mode
 from taint.policy import Flow, Outcome
@@ -18,8 +19,8 @@ __all__ = ["Record", "active", "record"]
 class Record:
     """What was seen: flows of labelled data into sinks and zones, allowed or not.
 
-    Each has `sink`, `purpose`, `labels`, `evidence`, `path`, `rule`, `mode`, `count`, `call_site`; none
-    holds a value.
+    Each has `sink`, `purpose`, `labels`, `evidence`, `path`, `rule`, `mode`, `count`, `call_site`, and
+    with tracing `steps`; none holds a value.
     """
 
     flows: list[Flow] = field(default_factory=list)
@@ -40,13 +41,15 @@ active: list[Record] = []
 
 
 @contextmanager
-def record(mode: str | None = None) -> Iterator[Record]:
+def record(mode: str | None = None, *, trace: bool | None = None) -> Iterator[Record]:
     """Record every flow of the process while the block runs, in all threads and tasks.
 
     Labels: neither read nor changed by recording itself.
 
     Args:
         mode: The mode of the process meanwhile, such as `report`; unchanged by default.
+        trace: Whether labels keep the operations from their source to here, so that a flow has `steps` and shows its
+            `way`; unchanged by default.
 
     Yields:
         The record, which fills as the code runs.
@@ -62,9 +65,14 @@ def record(mode: str | None = None) -> Iterator[Record]:
     listener = seen.flows.append  # Kept, for each `seen.flows.append` is another object.
     listen(listener)
     active.append(seen)
+    traced = is_tracing()
+    if trace is not None:
+        set_tracing(is_on=trace)
+        last_seen.forget()  # What other tests made is not shown in this one.
     try:
         yield seen
     finally:
+        set_tracing(is_on=traced)
         unlisten(listener)
         active.remove(seen)
         set_known_values(known)
