@@ -37,7 +37,7 @@ from taint.flows.zones import zone
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
-from taint.propagation.json_tree import labelled_json
+from taint.propagation.json_tree import labelled_json, plain_document
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
 
@@ -148,8 +148,7 @@ def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], k
 
 def _respond(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Write an answer of plain values: it goes to whoever asked."""
-    given = detached([list(args), kwargs], is_text=True).value
-    return wrapped(*given[0], **given[1])
+    return wrapped(*plain_document(args), **plain_document(kwargs))
 
 
 def _label_request(request: Any, collection: Collection) -> None:
@@ -223,7 +222,7 @@ class _LabelledRequest:
             self._taint_reads = before
 
     def _taint_pairs(self, native: Any, place: str) -> Any:
-        if place not in self._taint.fields.places:
+        if not self._taint.is_any(place, native):
             return native
         return type(native)(self._taint.pairs(native.items(multi=True), place))
 
