@@ -39,7 +39,7 @@ from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, flask_patches
-from taint.propagation.json_tree import labelled_json
+from taint.propagation.json_tree import labelled_json, plain_document
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
 
@@ -151,8 +151,7 @@ def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], k
 
 def _respond(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Write an answer of plain values: it goes to whoever asked, unless a middleware sees to its labels."""
-    given = detached([list(args), kwargs], is_text=True).value
-    made = wrapped(*given[0], **given[1])
+    made = wrapped(*plain_document(args), **plain_document(kwargs))
     if is_answering() and len(made.response) == 1:
         made.response = [answer_of(made.response[0], args[0] if len(args) == 1 else list(args) or kwargs)]
     return made
@@ -229,7 +228,7 @@ class _LabelledRequest:
             self._taint_reads = before
 
     def _taint_pairs(self, native: Any, place: str) -> Any:
-        if place not in self._taint.fields.places:
+        if not self._taint.is_any(place, native):
             return native
         return type(native)(self._taint.pairs(native.items(multi=True), place))
 

@@ -35,6 +35,7 @@ from taint.carriers.values import apply_labels, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived, exact
 from taint.labels import Labels
+from taint.propagation.follow import is_plain_document
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
@@ -81,6 +82,9 @@ class PydanticIntegration(Integration):
 
 
 def _init(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if is_plain_document(kwargs):
+        wrapped(*args, **kwargs)
+        return
     made = detached(kwargs)
     wrapped(*args, **made.value)
     if made.labels:
@@ -88,7 +92,7 @@ def _init(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
 
 
 def _validate(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args:
+    if not args or is_plain_document(args[0]):
         return wrapped(*args, **kwargs)
     made = detached(args[0])
     value = wrapped(made.value, *args[1:], **kwargs)

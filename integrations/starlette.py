@@ -38,7 +38,7 @@ from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, with_envelope
-from taint.propagation.pairing import detached
+from taint.propagation.json_tree import plain_document
 from taint.propagation.patches import Patch, Wrapper
 
 __all__ = ["StarletteIntegration"]
@@ -210,6 +210,10 @@ async def _clean(work: Coroutine[Any, Any, None]) -> None:
 def _headers(native: Any, connection: Any, collection: Collection) -> Any:
     own = vars(connection)
     if own.get("_taint_headers") is not native:
+        own["_taint_headers"] = native
+        names = [name.decode("latin-1") for name, _ in native.raw]
+        if not collection.is_any("header", names) and "cookie" not in names:
+            return native
         raw = [(name, collection.header(name.decode("latin-1"), value)) for name, value in native.raw]
         native = own["_headers"] = own["_taint_headers"] = type(native)(raw=raw)
     return native
@@ -218,6 +222,9 @@ def _headers(native: Any, connection: Any, collection: Collection) -> Any:
 def _query_params(native: Any, connection: Any, collection: Collection) -> Any:
     own = vars(connection)
     if own.get("_taint_query") is not native:
+        own["_taint_query"] = native
+        if not collection.is_any("query", native):
+            return native
         native = type(native)(collection.pairs(native.multi_items(), "query"))
         own["_query_params"] = own["_taint_query"] = native
     return native
@@ -233,7 +240,7 @@ def _cookies(native: Any, connection: Any, collection: Collection) -> Any:
 
 def _path_params(native: Any, connection: Any, collection: Collection) -> Any:
     scope = connection.scope
-    if scope.get("taint.path_params") is not native:
+    if scope.get("taint.path_params") is not native and collection.is_any("path", native):
         native = {name: collection.value(value, "path", name) for name, value in native.items()}
         if "path_params" in scope:
             scope["path_params"] = scope["taint.path_params"] = native
@@ -297,6 +304,5 @@ async def _receive(read: Callable[[], Any], _socket: Any, collection: Collection
 
 
 def _render(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if len(args) != 1:
-        return wrapped(*args, **kwargs)
-    return answer_of(wrapped(detached(args[0], is_text=True).value, **kwargs), args[0])
+    answer = wrapped(*map(plain_document, args), **kwargs)
+    return answer_of(answer, args[0]) if len(args) == 1 else answer

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from taint.carriers import values
@@ -58,8 +59,9 @@ _OF_THE_PROTOCOL = frozenset(
 place of their own."""
 
 
-class _Answer(NamedTuple):
-    """What is collected with one field of a route."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    """What is collected with one field of a route; one object for each, which is quickly looked up."""
 
     rule: FieldRule
     source: str
@@ -76,9 +78,10 @@ class RouteFields:
     Attributes:
         places: Where anything is collected: a request is left alone everywhere else.
         title: The route as sources name it.
+        labels: Of its fields, where nothing tells one request from another.
     """
 
-    __slots__ = ("_answers", "_rules", "places", "title")
+    __slots__ = ("_answers", "_rules", "labels", "places", "title")
 
     def __init__(self, method: str, template: str | None, rules: Iterable[FieldRule]) -> None:
         self.title = f"{method} {template or '*'}"
@@ -90,6 +93,7 @@ class RouteFields:
         self._rules = sorted(held, key=lambda rule: rule.precision, reverse=True)
         self.places = frozenset(place for rule in held for place in ((rule.place,) if rule.place else PLACES))
         self._answers: dict[tuple[str, tuple[str, ...]], _Answer | None] = {}
+        self.labels: dict[_Answer, Labels] = {}
 
     def find(self, place: str, path: tuple[str, ...]) -> _Answer | None:
         """Give what a field is collected for, and its source.
@@ -142,10 +146,12 @@ class Collection:
 
     def __init__(self, fields: RouteFields, subject: Callable[[], object] | None = None) -> None:
         self.fields = fields
-        self._labels: dict[tuple[FieldRule, str], Labels] = {}
         self._has_subject = subject is None
         self._subject: object = subject
         self._trace = current_trace()
+        # Where neither person nor span tells requests apart, all requests of a route have the same labels.
+        is_shared = subject is None and self._trace is None
+        self._labels: dict[_Answer, Labels] = fields.labels if is_shared else {}
 
     def labels(self, place: str, *path: str) -> Labels:
         """Give the labels of one field; none where it is collected for nothing."""
@@ -246,17 +252,23 @@ class Collection:
                 return apply_labels(data, self.whole("body"))
         return self.value(data, "body")
 
+    def is_any(self, place: str, names: Iterable[str]) -> bool:
+        """Tell whether any of some fields is collected for anything: most requests have none."""
+        find = self.fields.find
+        return any(find(place, (name,)) is not None for name in names)
+
     def pairs(self, pairs: Iterable[tuple[str, T]], place: str) -> list[tuple[str, T]]:
         """Label the fields of a form, a query string or a head."""
         return [(name, self.value(value, place, name)) for name, value in pairs]
 
     def _labels_of(self, answer: _Answer) -> Labels:
-        key = (answer.rule, answer.source)
         try:
-            return self._labels[key]
+            return self._labels[answer]
         except KeyError:
+            if len(self._labels) >= MAX_KEPT:
+                self._labels.clear()
             rule = answer.rule
-            labels = self._labels[key] = collected(
+            labels = self._labels[answer] = collected(
                 rule.purposes, category=rule.category, subject=self._who(), source=answer.source, trace=self._trace
             )
             return labels

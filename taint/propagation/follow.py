@@ -38,6 +38,7 @@ __all__ = [
     "exact",
     "followed",
     "is_plain",
+    "is_plain_document",
     "labels_in_call",
     "lazily",
     "lost",
@@ -61,6 +62,38 @@ def is_plain(value: Any) -> bool:
     except (ValueError, TypeError):
         return False
     return True
+
+
+_LEAVES = frozenset((str, int, float, bool, type(None)))
+_CONTAINERS = frozenset((dict, list, tuple))
+_KNOWN = _LEAVES | _CONTAINERS
+_MOST_CONTAINERS = 10_000
+
+
+def is_plain_document(value: Any) -> bool:
+    """Tell, quickly, that a value has nothing in it but what JSON knows, of the exact types: no carrier of any kind.
+
+    False where that is not known: cycles, very many containers.
+    """
+    kind = type(value)
+    if kind not in _CONTAINERS:
+        return kind in _LEAVES
+    stack = [value]
+    for _ in range(_MOST_CONTAINERS):
+        here = stack.pop()
+        kinds = set(map(type, here))
+        if type(here) is dict:
+            if not kinds <= _LEAVES:
+                return False
+            here = here.values()
+            kinds = set(map(type, here))
+        if not kinds <= _LEAVES:
+            if not kinds <= _KNOWN:
+                return False
+            stack.extend(item for item in here if type(item) in _CONTAINERS)
+        if not stack:
+            return True
+    return False
 
 
 def labels_in_call(args: Iterable[Any], kwargs: dict[str, Any]) -> Labels:

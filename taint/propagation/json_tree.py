@@ -9,9 +9,14 @@ from typing import Any
 
 from taint.carriers.coverage import Coverage
 from taint.carriers.operations import coverage_of
-from taint.propagation.pairing import Detached, Node, label_loaded, labelled_document
+from taint.carriers.proxy import exact
+from taint.carriers.text import TaintedStr
+from taint.propagation.follow import is_plain
+from taint.propagation.pairing import Detached, Node, detached, label_loaded, labelled_document
 
-__all__ = ["json_tree", "label_json_values", "labelled_json"]
+__all__ = ["json_tree", "label_json_values", "labelled_json", "plain_document"]
+
+_LEAVES = frozenset((str, int, float, bool, type(None)))
 
 _TOKEN = re.compile(
     r'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<open>[\[{])|(?P<close>[\]}])|(?P<other>[^\s,:\[\]{}"]+)', re.DOTALL
@@ -91,3 +96,36 @@ def label_json_values(value: Any, document: Any, force: Callable[[Any, str, Any]
         document = document.decode()
         coverage = coverage_of(document)
     return label_loaded(value, coverage, lambda: json_tree(str.__str__(document)), force)
+
+
+def plain_document(value: Any) -> Any:
+    """Give a twin of a value that goes out as a document, with exact texts in the place of labelled ones.
+
+    Labels: left behind; the value itself keeps them. A container in which nothing is labelled may be the same one.
+    """
+    if is_plain(value):
+        return value
+    try:
+        return _plain_document(value)
+    except RecursionError:  # A cycle is the serialiser's to refuse.
+        return value
+
+
+def _plain_document(value: Any) -> Any:
+    kind = type(value)
+    if kind is TaintedStr:
+        return str.__str__(value)
+    if kind is dict:
+        return {
+            (key if type(key) is str else exact(key)): (
+                item
+                if type(item) in _LEAVES
+                else str.__str__(item)
+                if type(item) is TaintedStr
+                else _plain_document(item)
+            )
+            for key, item in value.items()
+        }
+    if kind is list or kind is tuple:
+        return kind(item if type(item) in _LEAVES else _plain_document(item) for item in value)
+    return detached(value).value

@@ -28,7 +28,7 @@ from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.losses import count_loss
-from taint.propagation.follow import carry_texts, covered, exact, is_plain, piecewise
+from taint.propagation.follow import carry_texts, covered, exact, is_plain, is_plain_document, piecewise
 from taint.propagation.patches import ForCarriers, Patch, is_ours, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 
@@ -88,7 +88,7 @@ def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...]
         return wrapped(*args, **kwargs)  # type: ignore[no-any-return]  # The native chunks.
     value = args[0]
     has_default = _has_default(encoder)
-    if is_plain(value) and not has_default:
+    if is_plain_document(value) if has_default else is_plain(value):
         chunks = wrapped(*args, **kwargs)
         return chunks
     if not labels_of(value):

@@ -390,6 +390,9 @@ def test_json_response() -> None:
     assert type(labelled["age"]) is not int
     with pytest.raises(TypeError):
         JSONResponse({"phone": labelled["phone"], "what": object()})
+    value["list"].append(value)  # type: ignore[attr-defined]  # A cycle.
+    with pytest.raises(ValueError, match="Circular"):
+        JSONResponse(value)
 
 
 def test_answers_of_labelled_text() -> None:
