@@ -30,7 +30,7 @@ import wrapt
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
 from taint.errors import PurposeViolationError
-from taint.flows.leaving import let_go
+from taint.flows.leaving import let_go_guarded
 from taint.flows.outcome import look_past
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
@@ -232,7 +232,9 @@ class _CheckedWriter(wrapt.ObjectProxy[Any]):
     _self_index: int
 
     async def write(self, chunk: Any, *args: Any, **kwargs: Any) -> None:
-        (chunk,) = let_go(self._self_sink, ((f"content[{self._self_index}]", chunk),), is_fixed=self._self_is_fixed)
+        (chunk,) = let_go_guarded(
+            self._self_sink, ((f"content[{self._self_index}]", chunk),), is_fixed=self._self_is_fixed
+        )
         self._self_index += 1
         await self.__wrapped__.write(chunk, *args, **kwargs)
 

@@ -15,7 +15,7 @@ from taint.carriers.proxy import is_carrier
 from taint.carriers.text import join_pieces
 from taint.errors import PurposeViolationError
 from taint.evidence import current_known_values
-from taint.flows.leaving import has_sinks, let_go, sink_at, tell_unread
+from taint.flows.leaving import has_sinks, let_go_guarded, sink_at, tell_unread
 from taint.guard import report_internal_error
 from taint.policy import Address
 
@@ -256,7 +256,7 @@ def checked(url: str, given: Given) -> tuple[Address | None, Given | None]:
         return None, None
     try:
         parts = given.parts()
-        values = let_go(sink, parts)
+        values = let_go_guarded(sink, parts)
         if all(value is part for value, (_, part) in zip(values, parts, strict=True)):
             return sink, None
         return sink, given.with_parts(values)

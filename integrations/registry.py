@@ -21,11 +21,14 @@ ENTRY_POINTS = "taint.integrations"
 
 INTEGRATIONS = {
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
+    "boto3": "taint.integrations.boto3:Boto3Integration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
+    "files": "taint.integrations.files:FilesIntegration",
     "httpx": "taint.integrations.httpx:HttpxIntegration",
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
+    "logging": "taint.integrations.logging:LoggingIntegration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
     "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
@@ -35,12 +38,15 @@ INTEGRATIONS = {
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",
     "requests": "taint.integrations.requests:RequestsIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
+    "smtplib": "taint.integrations.smtplib:SmtplibIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
     "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",
+    "structlog": "taint.integrations.structlog:StructlogIntegration",
+    "subprocess": "taint.integrations.subprocess:SubprocessIntegration",
     "ujson": "taint.integrations.ujson:UjsonIntegration",
     "yaml": "taint.integrations.yaml:YamlIntegration",
 }
-"""Identifier, which is also the library's package, and where the class is."""
+"""Identifier, which is also the library's package, and where the class is; `files` are those of the language itself."""
 
 _logger = logging.getLogger("taint")
 _lock = threading.RLock()
@@ -110,7 +116,7 @@ def _install(integration: Integration) -> None:
 
 
 def _is_present(name: str) -> bool:
-    return name in sys.modules or importlib.util.find_spec(name) is not None
+    return name == "files" or name in sys.modules or importlib.util.find_spec(name) is not None
 
 
 def _integration(name: str) -> Integration:

@@ -30,7 +30,7 @@ import wrapt
 
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
-from taint.flows.leaving import let_go, let_go_items
+from taint.flows.leaving import let_go_guarded, let_go_items
 from taint.flows.outcome import look_past
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
@@ -167,7 +167,9 @@ class _CheckedFile(wrapt.ObjectProxy[Any]):
     _self_is_fixed: bool
 
     def read(self, *args: Any) -> Any:
-        return let_go(self._self_sink, (("content", self.__wrapped__.read(*args)),), is_fixed=self._self_is_fixed)[0]
+        return let_go_guarded(
+            self._self_sink, (("content", self.__wrapped__.read(*args)),), is_fixed=self._self_is_fixed
+        )[0]
 
     def __iter__(self) -> Iterator[Any]:
         return let_go_items(self._self_sink, "content", self.__wrapped__, is_fixed=self._self_is_fixed)
