@@ -30,11 +30,10 @@ import wrapt
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
 from taint.errors import PurposeViolationError
-from taint.flows.leaving import let_go_guarded
+from taint.flows.leaving import let_go_guarded, sink_at
 from taint.flows.outcome import look_past
-from taint.guard import report_internal_error
 from taint.integrations.base import Integration
-from taint.integrations.outgoing import Given, Message, checked, is_wanted, named, send
+from taint.integrations.outgoing import Given, Message, checked, gathered, is_wanted, named, send
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
@@ -120,12 +119,9 @@ def _made(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], kwa
     if not is_wanted():
         wrapped(*args, **kwargs)
         return
-    given = Given()
-    try:
-        given = _given(args, kwargs)
-    except Exception as error:  # noqa: BLE001  # Whatever fails here, the program has its request.
-        report_internal_error("looking at a request", error)
-    sink, changed = checked(str(args[1]), given)
+    sink = sink_at("http", str(args[1]))
+    given = gathered(sink, lambda: _given(args, kwargs))
+    changed = None if sink is None else checked(sink, given)
     if changed is not None:
         args, kwargs = _anew(args, kwargs, given, changed)
         given = changed

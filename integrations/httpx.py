@@ -27,10 +27,20 @@ from typing import Any
 
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
-from taint.flows.leaving import let_go_async_items, let_go_items
+from taint.flows.leaving import let_go_async_items, let_go_items, sink_at
 from taint.flows.outcome import look_past
 from taint.integrations.base import Integration
-from taint.integrations.outgoing import BODY, Given, Message, checked, is_wanted, send, with_cookies
+from taint.integrations.outgoing import (
+    BODY,
+    Given,
+    Message,
+    checked,
+    gathered,
+    has_senders,
+    is_wanted,
+    send,
+    with_cookies,
+)
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
@@ -77,20 +87,10 @@ def _made(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], kwa
         return
     body = {name: kwargs[name] for name in BODY if kwargs.get(name) is not None}
     url = kwargs["url"] if "url" in kwargs else args[1]
-    given = Given(url if isinstance(url, str) else "", kwargs.get("params"), cookies=_cookies(kwargs.get("cookies")))
-    given.body = body
-    setattr(request, _GIVEN, given)
+    setattr(request, _GIVEN, (url if isinstance(url, str) else "", kwargs.get("params"), kwargs.get("cookies"), body))
     if kwargs.get("stream") is None:
         # On the stream, which a redirect that repeats the body hands on; one that does not repeats no part of it.
         setattr(request.stream, _BODY, body)
-
-
-def _cookies(cookies: Any) -> list[tuple[Any, Any]]:
-    if not cookies:
-        return []
-    import httpx
-
-    return [(cookie.name, cookie.value) for cookie in httpx.Cookies(cookies).jar]
 
 
 def _built(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -99,25 +99,30 @@ def _built(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwa
     given = getattr(request, _GIVEN, None)
     if given is not None:
         url = kwargs["url"] if "url" in kwargs else args[1]
-        given.url = url if isinstance(url, str) else str(url)
+        setattr(request, _GIVEN, (url if isinstance(url, str) else str(url), *given[1:]))
     return request
+
+
+def _body(request: Any) -> Any:
+    """Give the arguments that the body was made of."""
+    body = getattr(request.stream, _BODY, None)
+    if body is None:
+        body = getattr(request, _GIVEN, ("", None, None, None))[3]
+    return body or ({"content": request._content} if getattr(request, "_content", b"") else {})
 
 
 def _given(request: Any) -> Given:
     """Gather what a request is made of now."""
-    given: Given | None = getattr(request, _GIVEN, None)
-    body = getattr(request.stream, _BODY, None)
-    if body is None:
-        body = given.body if given is not None else {}
-        if not body and hasattr(request, "_content") and request._content:
-            body = {"content": request._content}
+    import httpx
+
+    url, query, cookies, _ = getattr(request, _GIVEN, ("", None, None, None))
     sent = {pair.partition("=")[0] for pair in request.headers.get("cookie", "").split("; ")}
     return Given(
-        url=given.url if given is not None and given.url else str(request.url),
-        query=given.query if given is not None else None,
+        url=url or str(request.url),
+        query=query,
         headers=request.headers.raw,
-        cookies=[] if given is None else [pair for pair in given.cookies if pair[0] in sent],
-        body={name: value for name, value in body.items() if not _is_stream(value)},
+        cookies=[(one.name, one.value) for one in httpx.Cookies(cookies).jar if one.name in sent] if cookies else [],
+        body={name: value for name, value in _body(request).items() if not _is_stream(value)},
     )
 
 
@@ -169,18 +174,22 @@ def _leaving(client: Any, request: Any) -> Any:
 
     if not is_wanted():
         return request
-    given = _given(request)
-    sink, changed = checked(str(request.url), given)
-    if changed is not None:
-        request = _anew(client, request, given, changed)
-    body = getattr(request.stream, _BODY, None) or given.body
-    if sink is not None and _streams(request):
-        replaced = object.__new__(httpx.Request)
-        replaced.__dict__.update(request.__dict__)
-        replaced.stream = _stream_class()(request.stream, sink, is_fixed="content-length" in request.headers)
-        request = replaced
-    elif hasattr(request.stream, "__dict__") and body:
-        setattr(request.stream, _BODY, body)
+    sink = sink_at("http", str(request.url))
+    body = _body(request)
+    if body and hasattr(request.stream, "__dict__"):
+        setattr(request.stream, _BODY, body)  # Again, for the stream of one that was read is another one.
+    if sink is None and not has_senders():
+        return request
+    given = gathered(sink, lambda: _given(request))
+    if sink is not None:
+        changed = checked(sink, given)
+        if changed is not None:
+            request, given = _anew(client, request, given, changed), changed
+        if _streams(request):
+            replaced = object.__new__(httpx.Request)
+            replaced.__dict__.update(request.__dict__)
+            replaced.stream = _stream_class()(request.stream, sink, is_fixed="content-length" in request.headers)
+            request = replaced
     send(
         lambda: Message(
             request.method, str(request.url), request.headers, given.parts(), getattr(request, "_content", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ssl
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
@@ -24,6 +25,8 @@ from tests.integrations.outside import (
 
 __all__ = ["outside"]
 
+TRUSTED = ssl.create_default_context()  # Once: making one is most of the time of making a client.
+
 
 @pytest.fixture(autouse=True)
 def _installed() -> None:
@@ -39,7 +42,7 @@ class TestClient(Client):
         """Send by a client of its own."""
         if isinstance(given.get("data"), bytes):
             given["content"] = given.pop("data")
-        with httpx.Client(cookies=given.pop("cookies", None), follow_redirects=True) as client:
+        with httpx.Client(verify=TRUSTED, cookies=given.pop("cookies", None), follow_redirects=True) as client:
             client.post(url, **given)
 
     def send_pieces(self, url: str, pieces: list[bytes], **given: Any) -> None:
@@ -58,7 +61,9 @@ class TestAsyncClient(Client):
             given["content"] = given.pop("data")
 
         async def run() -> None:
-            async with httpx.AsyncClient(cookies=given.pop("cookies", None), follow_redirects=True) as client:
+            async with httpx.AsyncClient(
+                verify=TRUSTED, cookies=given.pop("cookies", None), follow_redirects=True
+            ) as client:
                 await client.post(url, **given)
 
         asyncio.run(run())
