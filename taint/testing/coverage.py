@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taint.flows.declared import SINKS, SOURCES
-from taint.policy import Flow
+from taint.policy import Flow, current_policy
 
 __all__ = ["FlowCoverage"]
 
@@ -27,6 +27,9 @@ class FlowCoverage:
         for kind, declarations in (("source", SOURCES), ("sink", SINKS)):
             self._declared[kind] |= declarations.where
             self._reached[kind] |= declarations.reached & declarations.where.keys()
+        policy = current_policy()
+        for address in policy.addresses:
+            self._declared["sink"].setdefault(address.sink, policy.origin)
 
     def as_data(self) -> dict[str, Any]:
         """Give it as plain data, for the controller of a distributed run."""
