@@ -9,7 +9,8 @@ credentials of basic authentication. They are checked before anything is connect
 is checked piece by piece: what came before the piece that is stopped has left. In mode `redact` the length is
 right; a body whose length was promised is stopped instead.
 
-Not covered: messages of WebSockets; what a client middleware adds to a request; servers.
+Not covered: messages of WebSockets; an address that was made a `yarl.URL` of before; what a client middleware adds to
+a request; servers.
 
     import taint
     taint.install(integrations=["aiohttp"])

@@ -9,7 +9,8 @@ the path, the query and `params`, headers, cookies, `json`, `data`, `content`, `
 authentication. A body that is made as it is sent is checked piece by piece: what came before the piece that is
 stopped has left. In mode `redact` the length is right; a body whose length was promised is stopped instead.
 
-Not covered: digest authentication's hashes; the request that a redirect which nobody follows would lead to.
+Not covered: digest authentication's hashes; an `httpx.URL` that was made of another one by `copy_with` or `join`; the
+request that a redirect which nobody follows would lead to.
 
     import taint
     taint.install(integrations=["httpx"])
@@ -25,7 +26,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from taint.carriers.proxy import carry
+from taint.carriers.proxy import carry, is_carrier
 from taint.carriers.values import labels_of
 from taint.flows.leaving import let_go_async_items, let_go_items, sink_at
 from taint.flows.outcome import look_past
@@ -48,6 +49,7 @@ __all__ = ["HttpxIntegration"]
 
 _BODY = "_taint_body"
 _GIVEN = "_taint_given"
+_URL = "_taint_url"
 
 
 class HttpxIntegration(Integration):
@@ -64,6 +66,7 @@ class HttpxIntegration(Integration):
         # bytes. `_send_single_request` is where every request passes, whatever made it; since 0.18.
         self._wrap(
             (
+                Patch(httpx.URL, "__init__", _addressed),
                 Patch(httpx.Request, "__init__", _made),
                 Patch(httpx.Client.__mro__[1], "build_request", _built),
                 Patch(httpx.Client, "_send_single_request", _send),
@@ -80,14 +83,32 @@ def _credentials(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, .
     return carry(header, labels) if labels else header
 
 
+def _addressed(wrapped: Callable[..., None], address: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Remember what an address is made of, where any of it is labelled: it keeps quoted text."""
+    wrapped(*args, **kwargs)
+    url = args[0] if args else kwargs.get("url", "")
+    text, query = getattr(url, _URL, (url if isinstance(url, str) else "", None))
+    params = kwargs.get("params")
+    if is_carrier(text) or query is not None or (params is not None and labels_of(params)):
+        setattr(address, _URL, (text or str(url), params or query))
+
+
+def _place(url: Any, params: Any) -> tuple[str, Any]:
+    """Give the address that a request was given as text, and the parameters that are added to it."""
+    if isinstance(url, str):
+        return url, params
+    text, query = getattr(url, _URL, ("", None))
+    return text, params or query
+
+
 def _made(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember what a request is made of: encoding it loses the labels, and the names of its parts."""
     wrapped(*args, **kwargs)
     if not is_wanted():
         return
     body = {name: kwargs[name] for name in BODY if kwargs.get(name) is not None}
-    url = kwargs["url"] if "url" in kwargs else args[1]
-    setattr(request, _GIVEN, (url if isinstance(url, str) else "", kwargs.get("params"), kwargs.get("cookies"), body))
+    url, query = _place(kwargs["url"] if "url" in kwargs else args[1], kwargs.get("params"))
+    setattr(request, _GIVEN, (url, query, kwargs.get("cookies"), body))
     if kwargs.get("stream") is None:
         # On the stream, which a redirect that repeats the body hands on; one that does not repeats no part of it.
         setattr(request.stream, _BODY, body)
@@ -98,8 +119,8 @@ def _built(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwa
     request = wrapped(*args, **kwargs)
     given = getattr(request, _GIVEN, None)
     if given is not None:
-        url = kwargs["url"] if "url" in kwargs else args[1]
-        setattr(request, _GIVEN, (url if isinstance(url, str) else str(url), *given[1:]))
+        url, query = _place(kwargs["url"] if "url" in kwargs else args[1], given[1])
+        setattr(request, _GIVEN, (url, query, *given[2:]))
     return request
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import ssl
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 import httpx
@@ -91,6 +91,25 @@ def test_client_defaults(outside: Outside) -> None:
     assert "14155550100" not in str(received)
     assert received.header("x-b") == REDACTED
     assert received.header("cookie") == f"c={REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda url, phone: httpx.URL(url + "/v1?email=" + phone), "query.email"),
+        (lambda url, phone: httpx.URL(url + "/v1", params={"email": phone}), "query.email"),
+        (lambda url, phone: httpx.URL(httpx.URL(url + "/users/" + phone)), "path"),
+        (lambda url, phone: "http://" + phone + ":x@" + url.partition("//")[2], "host"),
+    ],
+)
+def test_address(outside: Outside, make: Callable[[str, str], Any], path: str) -> None:
+    """An address that was made before the request is checked by what it was made of."""
+    declare(f"{outside.url}/*")
+    httpx.get(make(outside.url, advertising()))
+    with pytest.raises(taint.PurposeViolationError) as stopped:
+        httpx.get(make(outside.url, security()))
+    assert stopped.value.violation.path == path
+    assert len(outside.received) == 1
 
 
 def test_basic_authentication(outside: Outside) -> None:
