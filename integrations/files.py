@@ -5,12 +5,12 @@ Source: none.
 Sink: every path that the policy declares, `[sinks."ads.export"] at = { file = ["/srv/exports/*.csv"] }`.
 
 Covered: what `open` opens to be written, by its name or with `Path.open`, `write_text` and `write_bytes`; so also
-`csv`, `json.dump`, `print(file=...)`, `pickle.dump` and whatever else writes to such a file. A path is known as it is
-written and where links lead.
+`csv`, `json.dump`, `print(file=...)` and whatever else writes text and bytes to such a file; its name. A path is known
+as it is written and where links lead.
 
 Not covered: `os.open` and `os.write`; code in C that opens files itself (pyarrow, sqlite3); a file that is written
-elsewhere and moved; `shutil.copy`; compressed files, but for known values in what is written to them; a process that
-is handed the file as its output.
+elsewhere and moved; `shutil.copy`, `tempfile`; what C code makes of values before it is written (`pickle`, gzip), but
+for what known values can read; a process that is handed the file as its output.
 
     import taint
     taint.install(integrations=["files"])
@@ -59,14 +59,15 @@ class FilesIntegration(Integration):
 
 
 def _open(wrapped: Callable[..., Any], _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True  # As in `carry_out`.
     if not has_sinks("file"):
         return wrapped(*args, **kwargs)
-    file = wrapped(*args, **kwargs)
     mode = args[1] if len(args) > 1 else kwargs.get("mode", "r")
     path = args[0] if args else kwargs["file"]
-    if isinstance(path, int) or _WRITING.isdisjoint(mode):
-        return file
-    sink = _sink(path)
+    sink = None if isinstance(path, int) or _WRITING.isdisjoint(mode) else _sink(path)
+    if sink is not None:
+        let_go_guarded(sink, (("path", os.fspath(path)),), is_fixed=True)  # Nothing can stand for a name.
+    file = wrapped(*args, **kwargs)
     return file if sink is None else checked_writer(file, sink, "content")
 
 
@@ -81,6 +82,7 @@ def _write_bytes(wrapped: Callable[..., int], path: Any, args: tuple[Any, ...], 
     if sink is None:
         return wrapped(*args, **kwargs)
     data = args[0] if args else kwargs["data"]
+    let_go_guarded(sink, (("path", os.fspath(path)),), is_fixed=True)
     (safe,) = let_go_guarded(sink, (("content[0]", data),))
     with unchecked():
         written = wrapped(safe)

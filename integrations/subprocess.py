@@ -114,7 +114,8 @@ def _begin(wrapped: Callable[..., None], process: Any, args: tuple[Any, ...], kw
     argv, env = _given(args, kwargs, "args", _ARGS), _given(args, kwargs, "env", _ENV)
     is_shell = bool(_given(args, kwargs, "shell", _SHELL))
     if not _is_line(argv):
-        argv = list(argv)
+        # A path's parts carry labels, and its text; the path itself is not looked into.
+        argv = [os.fspath(one) if isinstance(one, os.PathLike) else one for one in argv]
     sink = _sink(argv, is_shell=is_shell, executable=_given(args, kwargs, "executable", _EXECUTABLE))
     if sink is not None:
         argv, env = let_go_guarded(sink, (("argv", argv), ("env", env)))

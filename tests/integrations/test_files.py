@@ -127,6 +127,18 @@ def test_other_paths_are_no_sinks(exports: Path, tmp_path: Path) -> None:
     assert seen.flows == []
 
 
+@pytest.mark.parametrize("mode", ["block", "redact"])
+def test_name(exports: Path, mode: str) -> None:
+    """A file's name is written too; nothing can stand for it, so that such a file is not made."""
+    declare(exports, mode)
+    (exports / advertising()).write_text("a", encoding="utf-8")
+    for write in (lambda path: path.write_text("a", encoding="utf-8"), lambda path: path.write_bytes(b"a")):
+        with pytest.raises(taint.PurposeViolationError) as stopped:
+            write(exports / ("of " + security()))
+        assert stopped.value.violation.path == "path"
+    assert [one.name for one in exports.iterdir()] == [PHONE]
+
+
 def test_links(exports: Path, tmp_path: Path) -> None:
     """A link to a declared path is that path, and so is a relative name of it."""
     declare(exports)

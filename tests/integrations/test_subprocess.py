@@ -68,6 +68,7 @@ def _in_asyncio(program: Path, phone: str) -> str:
 CALLS: list[tuple[str, Callable[[Path, str], str], str]] = [
     ("argument", lambda program, phone: _run(program, "-n", phone), "argv[2]"),
     ("part of an argument", lambda program, phone: _run(program, "--to=" + phone), "argv[1]"),
+    ("path", lambda program, phone: _run(program, Path("to") / phone), "argv[1]"),
     ("environment", lambda program, phone: _run(program, env={"WHO": phone}), "env.WHO"),
     ("input", lambda program, phone: _run(program, input=phone), "input"),
     ("pipe", _piped, "stdin[0]"),
