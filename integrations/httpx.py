@@ -109,9 +109,6 @@ def _made(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], kwa
     body = {name: kwargs[name] for name in BODY if kwargs.get(name) is not None}
     url, query = _place(kwargs["url"] if "url" in kwargs else args[1], kwargs.get("params"))
     setattr(request, _GIVEN, (url, query, kwargs.get("cookies"), body))
-    if kwargs.get("stream") is None:
-        # On the stream, which a redirect that repeats the body hands on; one that does not repeats no part of it.
-        setattr(request.stream, _BODY, body)
 
 
 def _built(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -198,7 +195,8 @@ def _leaving(client: Any, request: Any) -> Any:
     sink = sink_at("http", str(request.url))
     body = _body(request)
     if body and hasattr(request.stream, "__dict__"):
-        setattr(request.stream, _BODY, body)  # Again, for the stream of one that was read is another one.
+        # On the stream, which a redirect that repeats the body hands on; one that does not repeats no part of it.
+        setattr(request.stream, _BODY, body)
     if sink is None and not has_senders():
         return request
     given = gathered(sink, lambda: _given(request))

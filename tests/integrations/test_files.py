@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import taint
+from taint.flows.outcome import listen, unlisten
+from taint.policy import Flow
 from taint.testing import record
 from tests.integrations.outside import PHONE, REDACTED, advertising, security
 
@@ -165,16 +167,28 @@ def test_known_values(exports: Path, is_known: bool) -> None:
         taint.configure(known_values=False)
 
 
-def test_audit_file_in_a_declared_folder(exports: Path) -> None:
-    """What the library itself writes while it checks is not checked: it would never end."""
+def test_what_a_check_writes(exports: Path) -> None:
+    """What is written because of a check, as an audit file is, is not checked: it would never end."""
     sinks = {"all": {"purpose": "advertising", "unlabelled": "gap", "at": {"file": ["*"]}}}
-    taint.configure(policy={"sinks": sinks}, mode="report", audit=exports / "audit.jsonl")
+    taint.configure(policy={"sinks": sinks}, mode="report")
+
+    told: list[str] = []
+
+    def write(flow: Flow) -> None:
+        told.append(flow.path)
+        if len(told) > 10:
+            return  # It would never end.
+        with (exports / "told").open("a", encoding="utf-8") as file:
+            file.write(flow.path + " ")
+
+    listen(write)
     try:
         with record(mode="report") as seen:
             (exports / "a.csv").write_text(security(), encoding="utf-8")
-        assert len(seen.violations) == 1
     finally:
-        taint.configure(audit=False)
+        unlisten(write)
+    assert (exports / "told").read_text(encoding="utf-8").split() == [flow.path for flow in seen.flows]
+    assert [flow.path for flow in seen.violations] == ["content[0]"]
 
 
 def test_file_stands_for_the_native_one(exports: Path) -> None:

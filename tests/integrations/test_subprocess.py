@@ -145,6 +145,11 @@ def test_program_ends_where_its_input_is_stopped(program: Path) -> None:
     """A program whose input is stopped is not left waiting."""
     declare()
     process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    with process, pytest.raises(taint.PurposeViolationError):
-        process.communicate(security(), timeout=10)
-    assert process.returncode is not None
+    assert process.stdin is not None
+    try:
+        with pytest.raises(taint.PurposeViolationError):
+            process.communicate(security(), timeout=10)
+        assert process.returncode is not None
+    finally:
+        process.stdin.close()
+        process.wait(10)
