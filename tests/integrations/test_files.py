@@ -134,7 +134,11 @@ def test_name(exports: Path, mode: str) -> None:
     """A file's name is written too; nothing can stand for it, so that such a file is not made."""
     declare(exports, mode)
     (exports / advertising()).write_text("a", encoding="utf-8")
-    for write in (lambda path: path.write_text("a", encoding="utf-8"), lambda path: path.write_bytes(b"a")):
+    ways: list[Callable[[Path], object]] = [
+        lambda path: path.write_text("a", encoding="utf-8"),
+        lambda path: path.write_bytes(b"a"),
+    ]
+    for write in ways:
         with pytest.raises(taint.PurposeViolationError) as stopped:
             write(exports / ("of " + security()))
         assert stopped.value.violation.path == "path"
