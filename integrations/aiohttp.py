@@ -9,7 +9,8 @@ credentials of basic authentication. They are checked before anything is connect
 is checked piece by piece: what came before the piece that is stopped has left. In mode `redact` the length is
 right; a body whose length was promised is stopped instead.
 
-Not covered: messages of WebSockets; what a client middleware adds to a request; servers.
+Not covered: messages of WebSockets; an address that was made a `yarl.URL` of before; what a client middleware adds to
+a request; servers.
 
     import taint
     taint.install(integrations=["aiohttp"])
@@ -30,12 +31,11 @@ import wrapt
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
 from taint.errors import PurposeViolationError
-from taint.flows.leaving import let_go
+from taint.flows.leaving import let_go_guarded, sink_at
 from taint.flows.outcome import look_past
-from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import aiohttp_patches
-from taint.integrations.outgoing import Given, Message, checked, is_wanted, named, send
+from taint.integrations.outgoing import Given, Message, checked, gathered, is_wanted, named, send
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
@@ -122,12 +122,9 @@ def _made(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], kwa
     if not is_wanted():
         wrapped(*args, **kwargs)
         return
-    given = Given()
-    try:
-        given = _given(args, kwargs)
-    except Exception as error:  # noqa: BLE001  # Whatever fails here, the program has its request.
-        report_internal_error("looking at a request", error)
-    sink, changed = checked(str(args[1]), given)
+    sink = sink_at("http", str(args[1]))
+    given = gathered(sink, lambda: _given(args, kwargs))
+    changed = None if sink is None else checked(sink, given)
     if changed is not None:
         args, kwargs = _anew(args, kwargs, given, changed)
         given = changed
@@ -234,7 +231,9 @@ class _CheckedWriter(wrapt.ObjectProxy[Any]):
     _self_index: int
 
     async def write(self, chunk: Any, *args: Any, **kwargs: Any) -> None:
-        (chunk,) = let_go(self._self_sink, ((f"content[{self._self_index}]", chunk),), is_fixed=self._self_is_fixed)
+        (chunk,) = let_go_guarded(
+            self._self_sink, ((f"content[{self._self_index}]", chunk),), is_fixed=self._self_is_fixed
+        )
         self._self_index += 1
         await self.__wrapped__.write(chunk, *args, **kwargs)
 

@@ -9,7 +9,8 @@ the path, the query and `params`, headers, cookies, `json`, `data`, `content`, `
 authentication. A body that is made as it is sent is checked piece by piece: what came before the piece that is
 stopped has left. In mode `redact` the length is right; a body whose length was promised is stopped instead.
 
-Not covered: digest authentication's hashes; the request that a redirect which nobody follows would lead to.
+Not covered: digest authentication's hashes; an `httpx.URL` that was made of another one by `copy_with` or `join`; the
+request that a redirect which nobody follows would lead to.
 
     import taint
     taint.install(integrations=["httpx"])
@@ -25,13 +26,23 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-from taint.carriers.proxy import carry
+from taint.carriers.proxy import carry, is_carrier
 from taint.carriers.values import labels_of
-from taint.flows.leaving import let_go_async_items, let_go_items
+from taint.flows.leaving import let_go_async_items, let_go_items, sink_at
 from taint.flows.outcome import look_past
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import httpx_patches
-from taint.integrations.outgoing import BODY, Given, Message, checked, is_wanted, send, with_cookies
+from taint.integrations.outgoing import (
+    BODY,
+    Given,
+    Message,
+    checked,
+    gathered,
+    has_senders,
+    is_wanted,
+    send,
+    with_cookies,
+)
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
@@ -39,6 +50,7 @@ __all__ = ["HttpxIntegration"]
 
 _BODY = "_taint_body"
 _GIVEN = "_taint_given"
+_URL = "_taint_url"
 
 
 class HttpxIntegration(Integration):
@@ -55,6 +67,7 @@ class HttpxIntegration(Integration):
         # bytes. `_send_single_request` is where every request passes, whatever made it; since 0.18.
         self._wrap(
             (
+                Patch(httpx.URL, "__init__", _addressed),
                 Patch(httpx.Request, "__init__", _made),
                 Patch(httpx.Client.__mro__[1], "build_request", _built),
                 Patch(httpx.Client, "_send_single_request", _send),
@@ -72,27 +85,32 @@ def _credentials(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, .
     return carry(header, labels) if labels else header
 
 
+def _addressed(wrapped: Callable[..., None], address: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Remember what an address is made of, where any of it is labelled: it keeps quoted text."""
+    wrapped(*args, **kwargs)
+    url = args[0] if args else kwargs.get("url", "")
+    text, query = getattr(url, _URL, (url if isinstance(url, str) else "", None))
+    params = kwargs.get("params")
+    if is_carrier(text) or query is not None or (params is not None and labels_of(params)):
+        setattr(address, _URL, (text or str(url), params or query))
+
+
+def _place(url: Any, params: Any) -> tuple[str, Any]:
+    """Give the address that a request was given as text, and the parameters that are added to it."""
+    if isinstance(url, str):
+        return url, params
+    text, query = getattr(url, _URL, ("", None))
+    return text, params or query
+
+
 def _made(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Remember what a request is made of: encoding it loses the labels, and the names of its parts."""
     wrapped(*args, **kwargs)
     if not is_wanted():
         return
     body = {name: kwargs[name] for name in BODY if kwargs.get(name) is not None}
-    url = kwargs["url"] if "url" in kwargs else args[1]
-    given = Given(url if isinstance(url, str) else "", kwargs.get("params"), cookies=_cookies(kwargs.get("cookies")))
-    given.body = body
-    setattr(request, _GIVEN, given)
-    if kwargs.get("stream") is None:
-        # On the stream, which a redirect that repeats the body hands on; one that does not repeats no part of it.
-        setattr(request.stream, _BODY, body)
-
-
-def _cookies(cookies: Any) -> list[tuple[Any, Any]]:
-    if not cookies:
-        return []
-    import httpx
-
-    return [(cookie.name, cookie.value) for cookie in httpx.Cookies(cookies).jar]
+    url, query = _place(kwargs["url"] if "url" in kwargs else args[1], kwargs.get("params"))
+    setattr(request, _GIVEN, (url, query, kwargs.get("cookies"), body))
 
 
 def _built(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -100,26 +118,31 @@ def _built(wrapped: Callable[..., Any], _client: Any, args: tuple[Any, ...], kwa
     request = wrapped(*args, **kwargs)
     given = getattr(request, _GIVEN, None)
     if given is not None:
-        url = kwargs["url"] if "url" in kwargs else args[1]
-        given.url = url if isinstance(url, str) else str(url)
+        url, query = _place(kwargs["url"] if "url" in kwargs else args[1], given[1])
+        setattr(request, _GIVEN, (url, query, *given[2:]))
     return request
+
+
+def _body(request: Any) -> Any:
+    """Give the arguments that the body was made of."""
+    body = getattr(request.stream, _BODY, None)
+    if body is None:
+        body = getattr(request, _GIVEN, ("", None, None, None))[3]
+    return body or ({"content": request._content} if getattr(request, "_content", b"") else {})
 
 
 def _given(request: Any) -> Given:
     """Gather what a request is made of now."""
-    given: Given | None = getattr(request, _GIVEN, None)
-    body = getattr(request.stream, _BODY, None)
-    if body is None:
-        body = given.body if given is not None else {}
-        if not body and hasattr(request, "_content") and request._content:
-            body = {"content": request._content}
+    import httpx
+
+    url, query, cookies, _ = getattr(request, _GIVEN, ("", None, None, None))
     sent = {pair.partition("=")[0] for pair in request.headers.get("cookie", "").split("; ")}
     return Given(
-        url=given.url if given is not None and given.url else str(request.url),
-        query=given.query if given is not None else None,
+        url=url or str(request.url),
+        query=query,
         headers=request.headers.raw,
-        cookies=[] if given is None else [pair for pair in given.cookies if pair[0] in sent],
-        body={name: value for name, value in body.items() if not _is_stream(value)},
+        cookies=[(one.name, one.value) for one in httpx.Cookies(cookies).jar if one.name in sent] if cookies else [],
+        body={name: value for name, value in _body(request).items() if not _is_stream(value)},
     )
 
 
@@ -171,18 +194,23 @@ def _leaving(client: Any, request: Any) -> Any:
 
     if not is_wanted():
         return request
-    given = _given(request)
-    sink, changed = checked(str(request.url), given)
-    if changed is not None:
-        request = _anew(client, request, given, changed)
-    body = getattr(request.stream, _BODY, None) or given.body
-    if sink is not None and _streams(request):
-        replaced = object.__new__(httpx.Request)
-        replaced.__dict__.update(request.__dict__)
-        replaced.stream = _stream_class()(request.stream, sink, is_fixed="content-length" in request.headers)
-        request = replaced
-    elif hasattr(request.stream, "__dict__") and body:
+    sink = sink_at("http", str(request.url))
+    body = _body(request)
+    if body and hasattr(request.stream, "__dict__"):
+        # On the stream, which a redirect that repeats the body hands on; one that does not repeats no part of it.
         setattr(request.stream, _BODY, body)
+    if sink is None and not has_senders():
+        return request
+    given = gathered(sink, lambda: _given(request))
+    if sink is not None:
+        changed = checked(sink, given)
+        if changed is not None:
+            request, given = _anew(client, request, given, changed), changed
+        if _streams(request):
+            replaced = object.__new__(httpx.Request)
+            replaced.__dict__.update(request.__dict__)
+            replaced.stream = _stream_class()(request.stream, sink, is_fixed="content-length" in request.headers)
+            request = replaced
     send(lambda: Message(request.method, str(request.url), request.headers, given.parts(), _bytes(request)))
     return request
 

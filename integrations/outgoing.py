@@ -15,7 +15,7 @@ from taint.carriers.proxy import is_carrier
 from taint.carriers.text import join_pieces
 from taint.errors import PurposeViolationError
 from taint.evidence import current_known_values
-from taint.flows.leaving import has_sinks, let_go, sink_at, tell_unread
+from taint.flows.leaving import has_sinks, let_go_guarded, tell_unread
 from taint.guard import report_internal_error
 from taint.policy import Address
 
@@ -26,6 +26,8 @@ __all__ = [
     "Sender",
     "add_sender",
     "checked",
+    "gathered",
+    "has_senders",
     "is_wanted",
     "named",
     "remove_sender",
@@ -86,6 +88,11 @@ def remove_sender(sender: Sender) -> None:
 def is_wanted() -> bool:
     """Tell whether anything is done with requests at all."""
     return bool(_senders) or has_sinks("http")
+
+
+def has_senders() -> bool:
+    """Tell whether anything is added to requests."""
+    return bool(_senders)
 
 
 def send(make: Callable[[], Message]) -> None:
@@ -235,34 +242,46 @@ def with_cookies(header: str, cookies: Sequence[tuple[str, Any]]) -> str:
     return "; ".join(f"{name}{sign}{values.get(name, value)}" for name, sign, value in pairs)
 
 
-def checked(url: str, given: Given) -> tuple[Address | None, Given | None]:
+def gathered(sink: Address | None, make: Callable[[], Given]) -> Given:
+    """Gather what a request is made of; where that fails, nothing is known of it, which is said.
+
+    Raises:
+        PurposeViolationError: It failed, and the mode at the sink is `block`.
+    """
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001  # As in `checked`.
+        report_internal_error("looking at a request", error)
+        if sink is not None:
+            tell_unread(sink, "request", is_failure=True)
+        return Given()
+
+
+def checked(sink: Address, given: Given) -> Given | None:
     """Check a request before it is sent.
 
     Labels: read; in mode `redact` those that may not go are gone from what is given back.
 
     Args:
-        url: Where it goes, as the client will have it.
+        sink: Where it goes.
         given: What it was made of.
 
     Returns:
-        The sink there, if there is one; and what the request is to be made of anew, where that differs.
+        What the request is to be made of anew; None where it may go as it is.
 
     Raises:
         PurposeViolationError: Something in it may not go, and the mode is `block`.
     """
     __tracebackhide__ = True  # As in `carry_out`.
-    sink = sink_at("http", url)
-    if sink is None:
-        return None, None
     try:
         parts = given.parts()
-        values = let_go(sink, parts)
+        values = let_go_guarded(sink, parts)
         if all(value is part for value, (_, part) in zip(values, parts, strict=True)):
-            return sink, None
-        return sink, given.with_parts(values)
+            return None
+        return given.with_parts(values)
     except PurposeViolationError:
         raise
     except Exception as error:  # noqa: BLE001  # What the library cannot do must neither break a request nor go unsaid.
         report_internal_error("checking a request", error)
         tell_unread(sink, "request", is_failure=True)
-        return sink, None
+        return None

@@ -22,6 +22,7 @@ ENTRY_POINTS = "taint.integrations"
 INTEGRATIONS = {
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
     "celery": "taint.integrations.celery:CeleryIntegration",
+    "boto3": "taint.integrations.boto3:Boto3Integration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
@@ -31,6 +32,8 @@ INTEGRATIONS = {
     "idna": "taint.integrations.idna:IdnaIntegration",
     "jinja2": "taint.integrations.jinja2:Jinja2Integration",
     "kafka": "taint.integrations.kafka:KafkaIntegration",
+    "files": "taint.integrations.files:FilesIntegration",
+    "logging": "taint.integrations.logging:LoggingIntegration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
     "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
@@ -42,13 +45,16 @@ INTEGRATIONS = {
     "rest_framework": "taint.integrations.rest_framework:RestFrameworkIntegration",
     "requests": "taint.integrations.requests:RequestsIntegration",
     "simplejson": "taint.integrations.simplejson:SimplejsonIntegration",
+    "smtplib": "taint.integrations.smtplib:SmtplibIntegration",
     "sqlalchemy": "taint.integrations.sqlalchemy:SqlalchemyIntegration",
     "sqlite3": "taint.integrations.sqlite3:Sqlite3Integration",
     "starlette": "taint.integrations.starlette:StarletteIntegration",
+    "structlog": "taint.integrations.structlog:StructlogIntegration",
+    "subprocess": "taint.integrations.subprocess:SubprocessIntegration",
     "ujson": "taint.integrations.ujson:UjsonIntegration",
     "yaml": "taint.integrations.yaml:YamlIntegration",
 }
-"""Identifier, which is also the library's package, and where the class is."""
+"""Identifier, which is also the library's package, and where the class is; `files` are those of the language itself."""
 
 _logger = logging.getLogger("taint")
 _lock = threading.RLock()
@@ -118,7 +124,7 @@ def _install(integration: Integration) -> None:
 
 
 def _is_present(name: str) -> bool:
-    return name in sys.modules or importlib.util.find_spec(name) is not None
+    return name == "files" or name in sys.modules or importlib.util.find_spec(name) is not None
 
 
 def _integration(name: str) -> Integration:

@@ -22,7 +22,6 @@ own makes of a body.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,12 +29,12 @@ import wrapt
 
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
-from taint.flows.leaving import let_go, let_go_items
+from taint.flows.leaving import let_go_guarded, let_go_items, sink_at
 from taint.flows.outcome import look_past
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import requests_patches
-from taint.integrations.outgoing import Given, Message, checked, is_wanted, send, with_cookies
+from taint.integrations.outgoing import Given, Message, checked, gathered, has_senders, is_wanted, send, with_cookies
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
@@ -43,6 +42,8 @@ __all__ = ["RequestsIntegration"]
 
 _GIVEN = "_taint_given"
 _MADE = "_taint_made"
+_PREPARED = ("method", "url", "headers", "files", "data", "params", "auth", "cookies", "hooks", "json")
+"""The parameters of `prepare`."""
 
 
 class RequestsIntegration(Integration):
@@ -88,7 +89,7 @@ def _prepare(wrapped: Callable[..., None], request: Any, args: tuple[Any, ...], 
         return
     given = None
     try:
-        arguments = inspect.signature(wrapped).bind(*args, **kwargs).arguments
+        arguments = {**dict(zip(_PREPARED, args, strict=False)), **kwargs}
         if arguments.get("files"):
             arguments["files"] = _read_files(arguments["files"])
         body = {
@@ -169,7 +170,9 @@ class _CheckedFile(wrapt.ObjectProxy[Any]):
     _self_is_fixed: bool
 
     def read(self, *args: Any) -> Any:
-        return let_go(self._self_sink, (("content", self.__wrapped__.read(*args)),), is_fixed=self._self_is_fixed)[0]
+        return let_go_guarded(
+            self._self_sink, (("content", self.__wrapped__.read(*args)),), is_fixed=self._self_is_fixed
+        )[0]
 
     def __iter__(self) -> Iterator[Any]:
         return let_go_items(self._self_sink, "content", self.__wrapped__, is_fixed=self._self_is_fixed)
@@ -189,10 +192,13 @@ def _send(wrapped: Callable[..., Any], _adapter: Any, args: tuple[Any, ...], kwa
     if not is_wanted():
         return wrapped(*args, **kwargs)
     request, *rest = args or (kwargs.pop("request"),)
-    given = _given(request)
-    sink, changed = checked(request.url, given)
+    sink = sink_at("http", request.url)
+    if sink is None and not has_senders():
+        return wrapped(request, *rest, **kwargs)
+    given = gathered(sink, lambda: _given(request))
+    changed = None if sink is None else checked(sink, given)
     if changed is not None:
-        request = _anew(request, given, changed)
+        request, given = _anew(request, given, changed), changed
     if sink is not None and _is_stream(request.body):
         request = request.copy()
         request.body = _checked_stream(request.body, sink, is_fixed="Content-Length" in request.headers)

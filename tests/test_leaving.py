@@ -9,6 +9,7 @@ import pytest
 import taint
 from taint.flows.leaving import sink_at
 from taint.policy import make_policy, set_policy
+from taint.testing.coverage import FlowCoverage
 
 WHERE: list[tuple[str, str, str, bool]] = [
     ("http", "https://api.ads.example/*", "https://api.ads.example/v1?x=1", True),
@@ -78,6 +79,16 @@ def test_kinds_are_apart() -> None:
     set_policy(make_policy({"sinks": {"one": {"purpose": "advertising", "at": {"logger": ["*"]}}}}))
     assert sink_at("logger", "ads") is not None
     assert sink_at("http", "https://ads.example") is None
+
+
+def test_flow_coverage() -> None:
+    """A sink that the policy declares counts as declared, and as reached once something goes there."""
+    set_policy(make_policy({"sinks": {"cov.ads": {"purpose": "advertising", "at": {"http": ["ads.example"]}}}}))
+    before = FlowCoverage().as_data()
+    assert "cov.ads" in before["declared"]["sink"]
+    assert "cov.ads" not in before["reached"]["sink"]
+    sink_at("http", "https://ads.example/")
+    assert "cov.ads" in FlowCoverage().as_data()["reached"]["sink"]
 
 
 @pytest.mark.parametrize(

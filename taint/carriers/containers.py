@@ -47,6 +47,7 @@ _ATOMIC = frozenset(
 
 _BUILT_IN = frozenset((dict, list, tuple, set, frozenset))
 
+_SHORTEST_DIGEST = 16
 _DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
 """Half of them begin with a letter, and are identifiers."""
 
@@ -99,7 +100,8 @@ def _key_step(key: object) -> str:
 
 def is_name(key: str) -> bool:
     """Tell whether a key names a field; a digest may be an identifier by chance."""
-    return key.isidentifier() and len(key) <= _LONGEST_NAME and not _DIGEST.fullmatch(key)
+    size = len(key)
+    return key.isidentifier() and (size < _SHORTEST_DIGEST or (size <= _LONGEST_NAME and not _DIGEST.fullmatch(key)))
 
 
 def _field_names(kind: type) -> Iterable[str] | None:

@@ -7,22 +7,51 @@ goes there checked as a decorated sink has its arguments. An address that nobody
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
+from taint.carriers.proxy import exact
+from taint.errors import PurposeViolationError
 from taint.evidence import Evidence
 from taint.flows.admission import admitted_all
 from taint.flows.declared import SINKS
 from taint.flows.outcome import call_site, carry_out
+from taint.guard import report_internal_error
 from taint.labels import NO_LABELS
 from taint.modes import Mode, current_mode
 from taint.policy import Address, Flow, Outcome, current_decider
 from taint.telemetry import is_exporting
 
-__all__ = ["UNREAD", "has_sinks", "let_go", "let_go_async_items", "let_go_items", "sink_at", "tell_unread"]
+__all__ = [
+    "UNREAD",
+    "has_sinks",
+    "let_go",
+    "let_go_async_items",
+    "let_go_guarded",
+    "let_go_items",
+    "sink_at",
+    "tell_unread",
+    "unchecked",
+]
 
 UNREAD = "unread-payload"
 """The rule by which something that leaves and cannot be looked into is a gap."""
+
+
+_is_busy: ContextVar[bool] = ContextVar("taint_leaving", default=False)
+"""Whether a check is under way: what that writes, logs and sends itself is not checked again."""
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Check nothing that leaves while the block runs: it is the library's own, or was checked as a whole before."""
+    token = _is_busy.set(True)
+    try:
+        yield
+    finally:
+        _is_busy.reset(token)
 
 
 def has_sinks(kind: str) -> bool:
@@ -43,9 +72,9 @@ def sink_at(kind: str, *names: str) -> Address | None:
     Returns:
         The most specific one; None where there is none, in mode `off`, and for telemetry's own traffic.
     """
-    if not has_sinks(kind) or is_exporting():
+    if not has_sinks(kind) or _is_busy.get() or is_exporting():
         return None
-    found = current_decider().addresses.find(kind, *names)
+    found = current_decider().addresses.find(kind, *map(exact, names))
     if found is not None:
         SINKS.where.setdefault(found.sink, current_decider().policy.origin)
         SINKS.reached.add(found.sink)
@@ -69,13 +98,31 @@ def let_go(sink: Address, parts: Sequence[tuple[str, Any]], *, is_fixed: bool = 
         PurposeViolationError: In mode `block`, and in mode `redact` for what cannot be redacted.
     """
     __tracebackhide__ = True  # As in `carry_out`.
-    return admitted_all(parts, sink=sink.sink, purpose=sink.purpose, mode=None, is_fixed=is_fixed)
+    with unchecked():
+        return admitted_all(parts, sink=sink.sink, purpose=sink.purpose, mode=None, is_fixed=is_fixed)
+
+
+def let_go_guarded(sink: Address, parts: Sequence[tuple[str, Any]], *, is_fixed: bool = False) -> Sequence[Any]:
+    """Check as `let_go` does; where the library itself fails, the parts go on, or are stopped in mode `block`.
+
+    Raises:
+        PurposeViolationError: As `let_go`; and in mode `block` where the library fails.
+    """
+    __tracebackhide__ = True  # As in `carry_out`.
+    try:
+        return let_go(sink, parts, is_fixed=is_fixed)
+    except PurposeViolationError:
+        raise
+    except Exception as error:  # noqa: BLE001  # What the library cannot do must neither break a call nor go unsaid.
+        report_internal_error("checking what leaves", error)
+        tell_unread(sink, parts[0][0] if parts else "", is_failure=True)
+        return [value for _, value in parts]
 
 
 def let_go_items(sink: Address, root: str, items: Iterable[Any], *, is_fixed: bool = False) -> Iterator[Any]:
     """Check what leaves piece by piece, each before it goes; arguments as `let_go`."""
     for index, item in enumerate(items):
-        yield let_go(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
+        yield let_go_guarded(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
 
 
 async def let_go_async_items(
@@ -84,7 +131,7 @@ async def let_go_async_items(
     """Check as `let_go_items` does, what comes asynchronously."""
     index = 0
     async for item in items:
-        yield let_go(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
+        yield let_go_guarded(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
         index += 1
 
 

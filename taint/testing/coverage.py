@@ -6,7 +6,7 @@ from typing import Any
 
 from taint.evidence.catalog import catalog
 from taint.flows.declared import SINKS, SOURCES
-from taint.policy import Flow
+from taint.policy import Flow, current_policy
 
 __all__ = ["FlowCoverage"]
 
@@ -31,6 +31,9 @@ class FlowCoverage:
         columns = catalog.sources
         self._declared["source"] |= {name: f"column {column}" for name, column in columns.items()}
         self._reached["source"] |= catalog.reached & columns.keys()
+        policy = current_policy()
+        for address in policy.addresses:
+            self._declared["sink"].setdefault(address.sink, policy.origin)
 
     def as_data(self) -> dict[str, Any]:
         """Give it as plain data, for the controller of a distributed run."""

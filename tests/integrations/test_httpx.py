@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Generator
+import ssl
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any
 
 import httpx
@@ -24,6 +25,8 @@ from tests.integrations.outside import (
 
 __all__ = ["outside"]
 
+TRUSTED = ssl.create_default_context()  # Once: making one is most of the time of making a client.
+
 
 @pytest.fixture(autouse=True)
 def _installed() -> None:
@@ -39,7 +42,7 @@ class TestClient(Client):
         """Send by a client of its own."""
         if isinstance(given.get("data"), bytes):
             given["content"] = given.pop("data")
-        with httpx.Client(cookies=given.pop("cookies", None), follow_redirects=True) as client:
+        with httpx.Client(verify=TRUSTED, cookies=given.pop("cookies", None), follow_redirects=True) as client:
             client.post(url, **given)
 
     def send_pieces(self, url: str, pieces: list[bytes], **given: Any) -> None:
@@ -58,7 +61,9 @@ class TestAsyncClient(Client):
             given["content"] = given.pop("data")
 
         async def run() -> None:
-            async with httpx.AsyncClient(cookies=given.pop("cookies", None), follow_redirects=True) as client:
+            async with httpx.AsyncClient(
+                verify=TRUSTED, cookies=given.pop("cookies", None), follow_redirects=True
+            ) as client:
                 await client.post(url, **given)
 
         asyncio.run(run())
@@ -86,6 +91,25 @@ def test_client_defaults(outside: Outside) -> None:
     assert "14155550100" not in str(received)
     assert received.header("x-b") == REDACTED
     assert received.header("cookie") == f"c={REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda url, phone: httpx.URL(url + "/v1?email=" + phone), "query.email"),
+        (lambda url, phone: httpx.URL(url + "/v1", params={"email": phone}), "query.email"),
+        (lambda url, phone: httpx.URL(httpx.URL(url + "/users/" + phone)), "path"),
+        (lambda url, phone: "http://" + phone + ":x@" + url.partition("//")[2], "host"),
+    ],
+)
+def test_address(outside: Outside, make: Callable[[str, str], Any], path: str) -> None:
+    """An address that was made before the request is checked by what it was made of."""
+    declare(f"{outside.url}/*")
+    httpx.get(make(outside.url, advertising()))
+    with pytest.raises(taint.PurposeViolationError) as stopped:
+        httpx.get(make(outside.url, security()))
+    assert stopped.value.violation.path == path
+    assert len(outside.received) == 1
 
 
 def test_basic_authentication(outside: Outside) -> None:
