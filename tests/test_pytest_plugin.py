@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 import taint
-from taint.testing.reports import parse_report
+from taint.testing.findings import Finding
+from taint.testing.reports import KINDS, parse_report
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 pytest_plugins = ["pytester"]
@@ -503,6 +506,111 @@ def test_reports(suite: Suite) -> None:
     assert [place["region"]["startLine"] for place in places] == [one["line"]] * 2
     (cases,) = ET.fromstring(texts[".xml"])  # noqa: S314  # It was written a moment ago.
     assert (cases.get("tests"), cases.get("failures"), len(cases)) == ("2", "2", 2)
+
+
+def closed(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    """Give the schema of an object that has these properties and no others."""
+    properties = {**required, **optional}
+    return {"type": "object", "additionalProperties": False, "required": [*required], "properties": properties}
+
+
+TEXT = {"type": "string", "minLength": 1}
+MESSAGE = closed({"text": TEXT})
+LOCATION = closed(
+    {
+        "physicalLocation": closed(
+            {
+                "artifactLocation": closed({"uri": {"type": "string", "pattern": r"^[A-Za-z0-9/._~%-]+$"}}),
+                "region": closed({"startLine": {"type": "integer", "minimum": 1}}),
+            }
+        ),
+        "logicalLocations": {"type": "array", "items": closed({"fullyQualifiedName": TEXT, "kind": TEXT})},
+    }
+)
+RESULT = closed(
+    {
+        "ruleId": TEXT,
+        "ruleIndex": {"type": "integer", "minimum": 0},
+        "level": {"enum": ["none", "note", "warning", "error"]},
+        "message": MESSAGE,
+        "locations": {"type": "array", "items": LOCATION},
+        "partialFingerprints": {"type": "object", "additionalProperties": {"type": "string"}},
+        "baselineState": {"enum": ["new", "unchanged", "updated", "absent"]},
+        "properties": {"type": "object"},
+    }
+)
+DRIVER = closed(
+    {
+        "name": TEXT,
+        "version": TEXT,
+        "rules": {"type": "array", "items": closed({"id": TEXT, "shortDescription": MESSAGE})},
+    }
+)
+SARIF = closed(
+    {
+        "$schema": {
+            "const": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+        },
+        "version": {"const": "2.1.0"},
+        "runs": {
+            "type": "array",
+            "items": closed(
+                {
+                    "tool": closed({"driver": DRIVER}),
+                    "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+                    "results": {"type": "array", "items": RESULT},
+                }
+            ),
+        },
+    }
+)
+"""Of SARIF 2.1.0 (OASIS standard, errata 01, section 3) what the report uses; anything else is a mistake."""
+JUNIT = {
+    "testsuites": (set(), {"testsuite"}),
+    "testsuite": ({"name", "tests", "failures", "errors", "skipped"}, {"testcase"}),
+    "testcase": ({"name", "classname", "time", "file", "line"}, {"failure", "skipped"}),
+    "failure": ({"type", "message"}, set()),
+    "skipped": ({"message"}, set()),
+}
+"""Of Jenkins' junit-10.xsd what the report uses: each element's attributes, and the elements in it."""
+
+
+def a_finding(**changes: Any) -> Finding:
+    """Give a finding."""
+    made = Finding(
+        *("t.py::test_it[a b]", "ads.upload", "advertising", ("shop.enrol",), ("security.mfa",), ("user",), "label"),
+        *("rows[0].phone", "purpose-limitation", "It may not.", "app.job", "my app/jobs #1 \udcff.py", 7),
+    )
+    return replace(made, **changes)
+
+
+FINDINGS = [a_finding(), a_finding(rule="own", file="", line=0, function=""), a_finding(sink="ads\x00\x1b <&>\ud800")]
+
+
+@pytest.mark.parametrize("known", [set(), {FINDINGS[0].key}])
+@pytest.mark.parametrize("findings", [[], FINDINGS])
+def test_reports_are_what_their_readers_take(
+    findings: list[Finding], known: set[tuple[str, ...]], tmp_path: Path
+) -> None:
+    """SARIF and JUnit have the form of their schemas, whatever names and files are called, and with nothing found."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    reports = {kind: parse_report(f"{kind}:report.{kind}", tmp_path) for kind in KINDS}
+    for report in reports.values():
+        report.write(findings, known)
+    sarif = json.loads(reports["sarif"].path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(SARIF).validate(sarif)
+    (run,) = sarif["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert [rules[result["ruleIndex"]] for result in run["results"]] == [one.rule for one in findings]
+    root = ET.parse(reports["junit"].path).getroot()  # noqa: S314  # It was written a moment ago.
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        attributes, children = JUNIT[element.tag]
+        assert set(element.attrib) == attributes
+        assert {child.tag for child in element} <= children
+    (suite,) = root
+    counted = [len(list(suite.iter(tag))) for tag in ("testcase", "failure", "skipped")]
+    assert [int(suite.attrib[name]) for name in ("tests", "failures", "skipped")] == counted
 
 
 CANARIES: dict[str, tuple[str, str | None]] = {
