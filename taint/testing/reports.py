@@ -55,6 +55,7 @@ def _sarif(findings: Sequence[Finding], known: Known) -> str:
 
 
 def _sarif_location(finding: Finding) -> dict[str, Any]:
+    file = finding.file.replace(os.sep, "/")
     return {
         "physicalLocation": {
             "artifactLocation": {
