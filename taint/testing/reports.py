@@ -58,9 +58,7 @@ def _sarif_location(finding: Finding) -> dict[str, Any]:
     file = finding.file.replace(os.sep, "/")
     return {
         "physicalLocation": {
-            "artifactLocation": {
-                "uri": urllib.parse.quote(finding.file.replace(os.sep, "/"), errors="surrogateescape")
-            },
+            "artifactLocation": {"uri": urllib.parse.quote(file, errors="surrogateescape")},
             "region": {"startLine": max(1, finding.line)},
         },
         "logicalLocations": [{"fullyQualifiedName": finding.function, "kind": "function"}],
