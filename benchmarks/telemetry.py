@@ -2,7 +2,8 @@
 
 Prints microseconds per call, the median of many short rounds, so that a busy machine moves it little: a
 call of a bare function, an allowed check at a sink with three arguments, a violation in report mode
-without and with an SDK, each told by itself and as a repeat; and the share of one core that 10,000 violations a second take.
+without and with an SDK, each told by itself and as a repeat; and the share of one core that 10,000
+violations a second take.
 """
 
 from __future__ import annotations

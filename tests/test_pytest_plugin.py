@@ -90,13 +90,15 @@ def test_swallowed_violation_fails_its_test(suite: Suite) -> None:
     line = APPLICATION.splitlines().index('        sink([{"phone": value()}])  # the call') + 1
     result.stdout.fnmatch_lines(
         [
+            "violation: shop.enrol -> ads.upload",
             "*sink 'ads.upload' uses data for 'advertising.audiences'*collected by 'shop.enrol' for 'security.mfa'*",
             "*sink      ads.upload (uses data for advertising.audiences)",
             "*source    shop.enrol (collected for security.mfa)",
             "*path      rows[[]0].phone",
-            "*evidence  label",
+            "*evidence  label: the value itself carries the label",
             f"*call      app.py:{line - 1} in app.swallow",
             '*sink([[]{"phone": value()}])  # the call',
+            "*@pytest.mark.taint(allow=[[]'shop.enrol -> ads.upload'[]])*",
             "1 violation in 1 test, 0 known",
         ]
     )
@@ -139,7 +141,7 @@ def test_error_that_is_not_swallowed_keeps_its_traceback(suite: Suite) -> None:
     result = suite.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *PurposeViolationError: sink 'ads.upload'*", "test_it.py:5: PurposeViolationError"])
-    result.stdout.fnmatch_lines(["* Captured taint call *", "*evidence  label"])
+    result.stdout.fnmatch_lines(["* Captured taint call *", "*evidence  label: the value itself carries the label"])
     result.stdout.no_fnmatch_line("*carry_out*")
 
 
@@ -377,7 +379,7 @@ def test_known_values_of_one_test_are_not_known_in_the_next(suite: Suite) -> Non
     )
     result = suite.run()
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*evidence  content"])
+    result.stdout.fnmatch_lines(["*evidence  content: *"])
 
 
 LABELLED_REPORTS = """
@@ -446,11 +448,20 @@ def test_baseline(suite: Suite) -> None:
     """Known leaks are listed and do not fail, also when their lines move; new ones fail; fixed ones are said."""
     suite.write("def test_old(): swallow()\n")
     baseline = "--taint-baseline=leaks.json"
+    missing = suite.run(baseline)
+    missing.assert_outcomes(failed=1)
+    missing.stdout.fnmatch_lines(["there is no baseline '*leaks.json'; --taint-baseline-update writes it"])
     suite.run(baseline, "--taint-baseline-update").assert_outcomes(passed=1)
     suite.write("\n\n\ndef test_old(): swallow()\ndef test_new(): upload(enrol())\n")
     result = suite.run(baseline)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["1 violation in 1 test, 1 known", "  known: shop.enrol -> ads.upload*"])
+    result.stdout.fnmatch_lines(
+        [
+            "1 violation in 1 test, 1 known",
+            "  known: shop.enrol -> ads.upload*",
+            "known violations still raise in mode*",
+        ]
+    )
     suite.write("def test_old(): swallow(value=newsletter)\n")
     result = suite.run(baseline)
     result.stdout.fnmatch_lines(["  known, not seen in this run: shop.enrol -> ads.upload*"])

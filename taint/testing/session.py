@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class TaintSession:
         self._is_worker = hasattr(config, "workerinput")
         self._findings: list[Finding] = []
         self._tests: set[str] = set()
+        self._stops_known = False
         self._running: _Running | None = None
         self._wide_fixtures = 0
         self._undo: dict[object, Settings] = {}
@@ -191,7 +192,9 @@ class TaintSession:
             return
         finding = finding_of(flow, running.test, self._root)
         self._findings.append(finding)
-        if not self._is_known(finding):
+        if self._is_known(finding):
+            self._stops_known |= flow.stops
+        else:
             running.pending.append(finding)
 
     def _is_known(self, finding: Finding) -> bool:
@@ -258,7 +261,12 @@ class TaintSession:
         if self._is_worker:
             output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]  # Set by pytest-xdist.
             output[_WORKER_KEY] = json.dumps(
-                {"findings": as_data(self._findings), "tests": sorted(self._tests), **self._coverage.as_data()}
+                {
+                    "findings": as_data(self._findings),
+                    "tests": sorted(self._tests),
+                    "stops_known": self._stops_known,
+                    **self._coverage.as_data(),
+                }
             )
             return
         if self._updates_baseline and self._baseline is not None:
@@ -276,6 +284,7 @@ class TaintSession:
             read = json.loads(data)
             self._findings += from_data(read.pop("findings"))
             self._tests |= set(read.pop("tests"))
+            self._stops_known |= read.pop("stops_known")
             self._coverage.join(read)
 
     def _write(self, report: Report) -> None:
@@ -292,11 +301,7 @@ class TaintSession:
         line(f"{_count(new, 'violation')} in {tests} test{'s' * (tests != 1)}, {len(known)} known")
         for one in new:
             line(f"  {one.test}: {one.title}")
-        if self._baseline is not None:
-            for title in sorted({one.title for one in known}):
-                line(f"  known: {title}")
-            for title in [] if self._updates_baseline else self._baseline.fixed(self._findings, self._tests):
-                line(f"  known, not seen in this run: {title}")
+        self._show_known(known, line)
         for report in self._reports:
             line(f"report: {report.path}")
         if self._shows_coverage or self._fail_under is not None:
@@ -304,6 +309,19 @@ class TaintSession:
                 line(text)
             if self._fail_under is not None and self._coverage.percent < self._fail_under:
                 line(f"FAIL flow coverage {self._coverage.percent:.0f} % is under {self._fail_under:g} %", red=True)
+
+    def _show_known(self, known: list[Finding], line: Callable[..., None]) -> None:
+        baseline = self._baseline
+        if baseline is None:
+            return
+        if not baseline.path.exists():
+            line(f"there is no baseline {str(baseline.path)!r}; --taint-baseline-update writes it", red=True)
+        for title in sorted({one.title for one in known}):
+            line(f"  known: {title}")
+        for title in [] if self._updates_baseline else baseline.fixed(self._findings, self._tests):
+            line(f"  known, not seen in this run: {title}")
+        if self._stops_known:
+            line("known violations still raise in mode 'block', which may fail a test; use --taint-mode=report")
 
 
 def _set(running: _Running) -> None:
