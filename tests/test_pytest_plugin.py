@@ -74,6 +74,13 @@ class Suite:
         flags += [flag for name in left_out for flag in ("-p", f"no:{name}")]
         return self._pytester.runpytest_subprocess(*self._arguments, *flags, *arguments, timeout=60)
 
+    def refusal(self, *arguments: str) -> str:
+        """Say why pytest does not begin; in this process, since no test runs."""
+        quiet = [flag for name in ("hypothesispytest", "faker", "asyncio", "xdist") for flag in ("-p", f"no:{name}")]
+        result = self._pytester.runpytest_inprocess(*self._arguments, *quiet, *arguments)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        return str(result.stderr)
+
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
@@ -235,18 +242,14 @@ def test_ini_options_have_the_same_names(suite: Suite) -> None:
 def test_bad_options_are_refused(suite: Suite, arguments: list[str], message: str) -> None:
     """What cannot mean anything ends the run before any test, with what is allowed."""
     suite.write("def test_it(): pass\n")
-    result = suite.run(*arguments)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
+    assert fnmatch.fnmatchcase(suite.refusal("--taint", *arguments), message)
 
 
 @pytest.mark.parametrize("flag", ["--taint-mode=report", "--taint-cov", "--taint-report=json", "--taint-redact"])
 def test_flags_alone_are_refused(suite: Suite, flag: str) -> None:
     """A flag that would do nothing without --taint says so, so that nobody believes to be watched."""
     suite.write("def test_it(): swallow()\n")
-    result = suite.run(flag, taint=False)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{flag.partition('=')[0]} does nothing by itself. Add --taint*"])
+    assert f"{flag.partition('=')[0]} does nothing by itself. Add --taint" in suite.refusal(flag)
 
 
 POLICY = """
@@ -299,9 +302,7 @@ def test_bad_reports_are_refused(report: str, tmp_path: Path) -> None:
 def test_bad_markers_are_refused(suite: Suite, marker: str, message: str) -> None:
     """A marker that cannot mean anything ends the run before any test, and names the test."""
     suite.write(f"@pytest.mark.taint({marker})\ndef test_it(): pass\n")
-    result = suite.run()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
+    assert fnmatch.fnmatchcase(suite.refusal("--taint"), message)
 
 
 def test_isolation_in_any_order(suite: Suite) -> None:
@@ -433,6 +434,30 @@ def test_hidden_values(suite: Suite) -> None:
     assert "4155550100" not in said
 
 
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
+def test_what_modules_do_while_they_are_imported(suite: Suite, workers: list[str]) -> None:
+    """A violation at import has no test to fail: it fails the run, is told once, and can be allowed or known."""
+    suite.write("swallow()\ndef test_it(): pass\n")
+    result = suite.run(*workers)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["1 violation in 1 test, 0 known", "  (collection): shop.enrol -> ads.upload*"])
+    if not workers:
+        known = ("--taint-baseline=known.json",)
+        assert suite.run("--taint-allow=ads.*").ret == pytest.ExitCode.OK
+        assert suite.run(*known, "--taint-baseline-update").ret == suite.run(*known).ret == pytest.ExitCode.OK
+
+
+def test_loops_are_told_once(suite: Suite) -> None:
+    """A thousand violations of one kind at one line are one finding; another line or place is another."""
+    suite.write(
+        "def test_loop():\n    for number in range(1000):\n        upload([*range(number % 3), enrol()])\n"
+        "    upload(enrol())\n"
+    )
+    result = suite.run("--taint-mode=report")
+    result.stdout.fnmatch_lines(["violation: shop.enrol -> ads.upload and 1 more", "2 violations in 1 test, 0 known"])
+
+
 def test_xdist_gathers_everything(suite: Suite) -> None:
     """Two workers fail the same tests; the controller has all findings, the coverage and the report."""
     pytest.importorskip("xdist", reason="pytest-xdist is not installed")
@@ -469,11 +494,10 @@ def test_baseline(suite: Suite) -> None:
     result.stdout.no_fnmatch_line("*not seen in this run*")
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]])
-def test_baseline_of_a_part_of_the_suite(suite: Suite, workers: list[str]) -> None:
+def test_baseline_of_a_part_of_the_suite(suite: Suite) -> None:
     """Updating from some of the tests keeps what the others had, and drops what these had and have no more."""
     suite.write("def test_one(): swallow()\ndef test_two(): swallow(export)\ndef test_three(): upload(enrol())\n")
-    update = ("--taint-mode=report", "--taint-baseline=known/leaks.json", "--taint-baseline-update", *workers)
+    update = ("--taint-mode=report", "--taint-baseline=known/leaks.json", "--taint-baseline-update")
     suite.run(*update).assert_outcomes(passed=3)
     suite.write("def test_one(): swallow(value=newsletter)\ndef test_two(): pass\ndef test_three(): pass\n")
     suite.run(*update, "-k", "one or two").assert_outcomes(passed=2)
