@@ -155,10 +155,10 @@ def test_a_failing_disk_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFi
         taint.declassify(_phone(), to="advertising", reason="r", approved_by="a")
         with pytest.raises(taint.PurposeViolationError):
             taint.sink(purpose="advertising", name="ads.match")(len)([_phone()])
-    assert caplog.messages == [
-        f"the audit file {str(folder / 'audit.jsonl')!r} cannot be written: No such file or directory. The program goes "
-        "on, and what it does is missing there until it can be. Make room or put the folder back. This is said once."
-    ]
+    (said,) = caplog.messages
+    assert said.startswith(
+        f"the audit file {str(folder / 'audit.jsonl')!r} cannot be written: No such file or directory."
+    )
     folder.mkdir()
     send(_phone())
     send(_phone())

@@ -44,7 +44,7 @@ def test_the_leak_is_found_and_nothing_else(application: pytest.Pytester) -> Non
             "*sink      posts.recommend (uses data for advertising.audiences)",
             "*source    person.phone (collected for security.mfa)",
             "*path      to",
-            "*evidence  label",
+            "*evidence  label: the value itself carries the label",
             "*call      journal/posts.py:* in journal.posts.create",
             '*recommend(g.person[[]"phone"[]], *)',
             "flow coverage: 4 of 4 sources and sinks reached (100 %)",

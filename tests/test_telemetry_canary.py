@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import os
+import threading
 import traceback
 import urllib.parse
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +34,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 import taint
 from taint import telemetry
 from taint.cli import main
+from taint.telemetry.audit import AuditFile, segments
 from taint.testing import record
+from taint.testing.coverage import FlowCoverage
+from taint.testing.findings import Baseline, explain, finding_of
+from taint.testing.reports import KINDS, parse_report
 from tests.otlp import receiving
 from tests.pipelines import Pipeline, pipeline
 
 __all__ = ["pipeline"]
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+pytest_plugins = ["pytester"]
 
 CANARIES = {
     "phone": "+12025550143",
@@ -215,6 +225,61 @@ def test_no_canary_is_in_records_errors_or_logs(
     assert len(seen.violations) > 50
     assert len(pipeline.spans) > 50
     assert found_in("\n".join(said).encode()) == set()
+
+
+def test_no_canary_is_in_the_audit_trail_or_in_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every file of the audit trail, what its commands say, and every report of the pytest plugin are searched."""
+    trail = tmp_path / "audit.jsonl"
+    taint.configure(audit=AuditFile(trail, max_bytes=50_000), known_values=True)
+    try:
+        with record(mode="report") as seen:
+            plant()
+            upload(CANARIES["email"], hashlib.sha256(CANARIES["phone"].encode()).hexdigest())
+    finally:
+        taint.configure(audit=False, known_values=False)
+    (tmp_path / "deny.toml").write_text('mode = "report"\n')
+    assert main(["audit", "verify", str(trail)]) == 0
+    assert main(["replay", str(trail), "--policy", str(tmp_path / "deny.toml")]) in {0, 1}
+    found = [finding_of(flow, "test_it", tmp_path) for flow in seen.violations]
+    assert {one.evidence for one in found} >= {"label", "comparison", "content", "digest"}
+    for kind in KINDS:
+        parse_report(f"{kind}:report.{kind}", tmp_path).write(found, set())
+    Baseline(tmp_path / "known.json").write(found, {"test_it"})
+    coverage = FlowCoverage()
+    for flow in seen.flows:
+        coverage.add(flow)
+    said = [explain(found, tmp_path), *coverage.lines(), *capsys.readouterr()]
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert len(segments(trail)) > 1
+    assert len(files) > 2 + len(KINDS)
+    assert found_in("\n".join(said).encode()) == set()
+    assert {path.name: found_in(path.read_bytes()) for path in files} == {path.name: set() for path in files}
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n1"]])
+def test_no_canary_is_in_what_pytest_shows(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """A test plants them; what pytest prints and writes of it, with --taint and every report, is searched."""
+    if arguments:
+        pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    pytester.makepyfile(
+        "from tests.test_telemetry_canary import CANARIES, label, plant, upload\n"
+        "def test_swallowed(): plant()\n"
+        "def test_raised(): upload({'row': [label('phone')]})\n"
+    )
+    is_installed = any(one.value == "pytest_taint" for one in metadata.entry_points(group="pytest11"))
+    plugin = [] if is_installed else ["-p", "pytest_taint"]
+    quiet = [flag for name in ("hypothesispytest", "faker", "asyncio") for flag in ("-p", f"no:{name}")]
+    reports = [f"--taint-report={kind}:report.{kind}" for kind in KINDS]
+    others = ["--taint-cov", "--taint-baseline=known.json", "--junitxml=pytest.xml", "-rA", "--tb=long", "-vv"]
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT), prepend=os.pathsep)
+    result = pytester.runpytest_subprocess(*plugin, *quiet, "--taint", *reports, *others, *arguments, timeout=120)
+    result.assert_outcomes(failed=2)
+    assert found_in((result.stdout.str() + result.stderr.str()).encode()) == set()
+    files = [*pytester.path.rglob("report.*"), pytester.path / "pytest.xml"]
+    assert len(files) == len(KINDS) + 1
+    assert {path.name: found_in(path.read_bytes()) for path in files} == {path.name: set() for path in files}
 
 
 def test_search_finds_what_is_there() -> None:

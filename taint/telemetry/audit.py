@@ -2,8 +2,9 @@
 
 Every line holds the hash of the line before (`prev`) and its own (`hash`, of everything in the line
 before it): a line that is removed, changed or moved breaks the chain at that place. The hash of the last
-line stands in a file beside it (`.head`), so that lines missing at the end are found too, also when others follow. Whoever can
-write both files can write a new chain, unless a key is given, which makes the hashes HMACs.
+line stands in a file beside it (`.head`), so that lines missing at the end are found too, also when
+others follow. Whoever can write both files can write a new chain, unless a key is given, which makes
+the hashes HMACs.
 
 Lines are written with one system call under a lock that the system drops with its process: a process
 that is killed leaves at most its last line torn, the next writer ends that line and goes on, and the

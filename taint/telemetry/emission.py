@@ -29,7 +29,7 @@ from taint.policy import Flow
 from taint.telemetry import attributes as names
 from taint.telemetry import metrics
 from taint.telemetry.outlet import Outlet
-from taint.telemetry.providers import emit_log, has_logger_provider, use_providers
+from taint.telemetry.providers import emit_log, has_logger_provider, is_heard, use_providers
 from taint.telemetry.repeats import Repeated, Repeats
 from taint.telemetry.spans import collection_traces, emit_span
 
@@ -74,7 +74,7 @@ def emit(flow: Flow) -> None:
         event = names.event_name(flow)
         if event is not None:
             metrics.count_flow(flow, suppressed=event == names.SUPPRESSED_VIOLATION)
-            if not is_exporting():
+            if is_heard() and not is_exporting():
                 _tell_or_count(event, flow)
     except Exception as error:  # noqa: BLE001  # Whatever fails here is not the sink's.
         report_internal_error("emitting a violation", error)

@@ -20,23 +20,25 @@ from opentelemetry.util.types import AttributeValue
 
 from taint.version import __version__
 
-__all__ = ["SCHEMA_URL", "SCOPE", "emit_log", "has_logger_provider", "tracer", "use_providers"]
+__all__ = ["SCHEMA_URL", "SCOPE", "emit_log", "has_logger_provider", "is_heard", "tracer", "use_providers"]
 
 SCOPE = "taint"
 """Name of the instrumentation scope."""
 SCHEMA_URL = f"https://purpose-taint.example/schemas/{__version__}"
 """Names the registry in docs/semconv; an identifier, nothing is fetched from it."""
 
-_API = "opentelemetry._logs"
+_LOGS_API = "opentelemetry._logs"
+_TRACE_API = "opentelemetry.trace"
 _tracer: Tracer = trace.get_tracer(SCOPE, __version__, schema_url=SCHEMA_URL)
+_tracer_provider: TracerProvider | None = None
 _logger_provider: LoggerProvider | None = None
 
 
 def use_providers(tracer_provider: TracerProvider | None = None, logger_provider: LoggerProvider | None = None) -> None:
     """Send spans and log events to these providers; to the global ones where None."""
-    global _tracer, _logger_provider  # noqa: PLW0603  # One telemetry pipeline a process, as OpenTelemetry has it.
+    global _tracer, _tracer_provider, _logger_provider  # noqa: PLW0603  # One telemetry pipeline a process, as OpenTelemetry has it.
     _tracer = trace.get_tracer(SCOPE, __version__, tracer_provider, schema_url=SCHEMA_URL)
-    _logger_provider = logger_provider
+    _tracer_provider, _logger_provider = tracer_provider, logger_provider
 
 
 def tracer() -> Tracer:
@@ -47,12 +49,18 @@ def tracer() -> Tracer:
 def _provider() -> LoggerProvider | None:
     """Give the logger provider; None where the application set none, and the API's stand-in would swallow events."""
     provider = _logger_provider or get_logger_provider()
-    return None if type(provider).__module__.startswith(_API) else provider
+    return None if type(provider).__module__.startswith(_LOGS_API) else provider
 
 
 def has_logger_provider() -> bool:
     """Tell whether log events arrive anywhere."""
     return _provider() is not None
+
+
+def is_heard() -> bool:
+    """Tell whether spans or log events arrive anywhere: not where the application has set up no SDK."""
+    provider = _tracer_provider or trace.get_tracer_provider()
+    return not type(provider).__module__.startswith(_TRACE_API) or has_logger_provider()
 
 
 @lru_cache(maxsize=4)

@@ -2,10 +2,15 @@
 
 Every value is valid for its kind, unique, and from a range that is reserved, so that it is nobody's:
 telephone numbers 555-0100 to 555-0199 of North America, which its numbering plan keeps for fiction, and
-addresses at example.com (RFC 2606). Labelled copies are the business of sinks; what is looked for is a
-copy, or a digest of one, that has lost its label.
+addresses at example.com (RFC 2606). Labelled copies in the arguments of a sink are that sink's business.
+Everywhere else whatever leaves has no label any more: any copy counts, and any digest of one.
 
-NOT covered: files that are gone when the test ends, children's own output, sockets that C code opens.
+Watched: sinks; sockets of the module `socket`, TLS and asyncio too, before encryption; files that are
+opened for writing or were open for it when the test began, also where they are moved or removed before
+it ends; the arguments and the environment of processes.
+
+NOT covered: what is compressed or encrypted before it leaves; pipes, and what a child process does
+itself; standard output; sockets that C code opens; files that C code opens (but SQLite's).
 """
 
 from __future__ import annotations
@@ -22,6 +27,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows, which has no /proc either.
+    fcntl = None  # type: ignore[assignment]  # Nothing asks it there.
 
 from taint.carriers import label
 from taint.carriers.containers import children
@@ -67,7 +77,7 @@ class Canaries:
     def __init__(self) -> None:
         self._forms: dict[bytes, tuple[str, frozenset[str], str]] = {}
         self._allowed: list[str] = []
-        self._files: set[Path] = set()
+        self._files: dict[Path, int] = {}
         self._tails: dict[str, bytes] = {}
         self.leaks: list[str] = []
         """What was found: which canary, in which form, through which outlet."""
@@ -109,8 +119,7 @@ class Canaries:
             AssertionError: One has; every outlet is listed.
         """
         for path in sorted(self._files):
-            if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES:
-                self.search(f"file {path}", path.read_bytes())
+            self.search_file(path)
         if self.leaks:
             raise AssertionError("canaries left the process without their labels:\n  " + "\n  ".join(self.leaks))
 
@@ -141,17 +150,39 @@ class Canaries:
         for text in _unlabelled(value):
             self.search(f"sink {sink}, argument {root}", text, purpose=purpose)
 
-    def note_file(self, path: object) -> None:
-        """Have a file searched at the end."""
+    def note_file(self, path: object, start: int = 0) -> None:
+        """Have a file searched at the end, or when it is removed; from a position on that was there before."""
         if isinstance(path, str | bytes | os.PathLike):
-            self._files.add(Path(os.fsdecode(path)).absolute())
+            self._files.setdefault(Path(os.fsdecode(path)).absolute(), start)
+
+    def search_file(self, path: Path) -> None:
+        """Look for canaries in what a file holds now, where it is one that was noted."""
+        start = self._files.get(path)
+        if start is None or not path.is_file():
+            return
+        if path.stat().st_size - start > MAX_FILE_BYTES:
+            if not any(name_matches(f"file {path}", pattern) for pattern in self._allowed):
+                self.leaks.append(f"nobody knows what through file {path}: it is too large to be searched; allow() it")
+            return
+        with path.open("rb") as file:
+            file.seek(start)
+            self.search(f"file {path}", file.read())
+
+    def move_file(self, source: Path, target: Path) -> None:
+        """Follow a file that is renamed."""
+        for path in [one for one in self._files if one == source or source in one.parents]:
+            self.note_file(target / path.relative_to(source), self._files[path])
 
 
 def _unlabelled(value: object) -> Iterator[bytes]:
+    return _texts(value, is_skipped=is_carrier)
+
+
+def _texts(value: object, is_skipped: Callable[[object], bool]) -> Iterator[bytes]:
     stack, seen = [value], set[int]()
     while stack:
         here = stack.pop()
-        if is_carrier(here) or id(here) in seen:
+        if is_skipped(here) or id(here) in seen:
             continue
         if isinstance(here, str):
             yield here.encode("utf-8", "surrogatepass")
@@ -167,17 +198,59 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
     if not _made:
         return
     if event == "open":
-        path, _, flags = args
-        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
-            for one in _made:
-                one.note_file(path)
+        _opened(*args)
     elif event == "sqlite3.connect":
         for one in _made:
             one.note_file(args[0])
-    elif event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}:
-        said = b"\0".join(_unlabelled(args))
+    elif event == "os.remove" and args[1] in _HERE:
         for one in _made:
-            one.search("the arguments or environment of a process", said)
+            one.search_file(_path(args[0]))
+    elif event == "os.rename" and args[2] in _HERE and args[3] in _HERE:
+        for one in _made:
+            one.move_file(_path(args[0]), _path(args[1]))
+    elif event in {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}:
+        _started(args, None if event == "os.system" else args[-1])
+
+
+_HERE = (-1, None)
+"""What stands for no folder: a path relative to one that is open does not say where it is."""
+
+
+def _opened(path: object, _mode: object, flags: object) -> None:
+    if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
+        start = _size_of(path) if flags & os.O_APPEND else 0
+        for one in _made:
+            one.note_file(path, start)
+
+
+def _started(args: tuple[Any, ...], environment: object) -> None:
+    said = b"\0".join(_texts((args, os.environ if environment is None else ()), lambda _: False))
+    for one in _made:
+        one.search("the arguments or environment of a process", said)
+
+
+def _path(path: Any) -> Path:
+    return Path(os.fsdecode(path)).absolute()
+
+
+def _size_of(path: object) -> int:
+    try:
+        return _path(path).stat().st_size if isinstance(path, str | bytes | os.PathLike) else 0
+    except OSError:
+        return 0
+
+
+def _open_files() -> Iterator[tuple[Path, int]]:
+    """Give the files that are open for writing by now, such as a log's, and where each is at; on Linux alone."""
+    descriptors = Path("/proc/self/fd")
+    for link in list(descriptors.iterdir()) if descriptors.is_dir() else ():
+        try:
+            path, number = link.readlink(), int(link.name)
+            mode = fcntl.fcntl(number, fcntl.F_GETFL)
+            if number > 2 and path.is_file() and mode & (os.O_WRONLY | os.O_RDWR):  # noqa: PLR2004  # Standard ones.
+                yield path, path.stat().st_size if mode & os.O_APPEND else os.lseek(number, 0, os.SEEK_CUR)
+        except OSError:
+            continue  # It was closed meanwhile, or cannot be asked.
 
 
 def _watching(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -213,6 +286,8 @@ def watched_canaries() -> Iterator[Canaries]:
         sys.addaudithook(_audit)
         _is_hooked = True
     made = Canaries()
+    for path, start in _open_files():
+        made.note_file(path, start)
     own = [(kind, name, kind.__dict__.get(name)) for kind, name in _SOCKET_METHODS]
     for kind, name, _ in own:
         setattr(kind, name, _watching(getattr(kind, name)))

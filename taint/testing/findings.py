@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taint.errors import ConfigurationError
+from taint.evidence import Evidence
 from taint.policy import Flow
 from taint.report.kinds import without_indices
 
@@ -63,10 +64,24 @@ class Finding:
         return (self.sink, self.purpose, *self.sources, *self.collected_for, self.evidence, place, self.rule, self.file)
 
     @property
+    def pair(self) -> str:
+        """Say from where to where."""
+        return f"{', '.join(self.sources)} -> {self.sink}" if self.sources else self.sink
+
+    @property
     def title(self) -> str:
         """Say it in a line."""
-        sources = ", ".join(self.sources) or "?"
-        return f"{sources} -> {self.sink} ({self.evidence}) at {self.file}:{self.line}"
+        return f"{self.pair} ({self.evidence}) at {self.file}:{self.line}"
+
+
+MEANINGS = {
+    Evidence.LABEL: "the value itself carries the label",
+    Evidence.LINEAGE: "a query uses a column that holds such data",
+    Evidence.COMPARISON: "a value with the label was compared, looked up or hashed for that purpose",
+    Evidence.CONTENT: "the value has no label, but equals one that was collected",
+    Evidence.DIGEST: "the value is a digest of one that was collected",
+}
+"""What each kind of evidence means, for who meets it for the first time."""
 
 
 def finding_of(flow: Flow, test: str, root: Path) -> Finding:
@@ -95,9 +110,9 @@ def finding_of(flow: Flow, test: str, root: Path) -> Finding:
 
 def explain(findings: Sequence[Finding], root: Path) -> str:
     """Say for people what a test let through: path, source, sink, evidence and the line of the sink's call."""
-    lines = [
-        f"{len(findings)} flow{'s' * (len(findings) != 1)} of labelled data to a purpose it was not collected for:"
-    ]
+    first = findings[0]
+    more = f" and {len(findings) - 1} more" * (len(findings) > 1)
+    lines = [f"violation: {first.pair}{more}"]
     for number, one in enumerate(findings, 1):
         code = linecache.getline(os.path.join(root, one.file), one.line).strip()  # noqa: PTH118  # linecache's own form.
         lines += [
@@ -106,7 +121,7 @@ def explain(findings: Sequence[Finding], root: Path) -> str:
             f"   sink      {one.sink} (uses data for {one.purpose})",
             f"   source    {', '.join(one.sources) or '?'} (collected for {', '.join(one.collected_for) or '?'})",
             f"   path      {one.path}",
-            f"   evidence  {one.evidence}",
+            f"   evidence  {one.evidence}: {MEANINGS[Evidence(one.evidence)]}",
             f"   rule      {one.rule}",
             f"   call      {one.file}:{one.line} in {one.function}",
             *([f"             {code}"] if code else []),
@@ -114,7 +129,10 @@ def explain(findings: Sequence[Finding], root: Path) -> str:
         ]
     if not any(one.steps for one in findings):
         lines += ["", "Where has the data been? Run it again with TAINT_TRACE=1."]
-    lines += ["", "Expected? expect_violation(...) in the test, or @pytest.mark.taint(allow=['source -> sink'])."]
+    pattern = first.pair if len(first.sources) == 1 else first.sink
+    expected = f"Is it what the test tries? with expect_violation(sink={first.sink!r}): ..., from taint.testing."
+    allowed = f"Is it fine in this test? @pytest.mark.taint(allow=[{pattern!r}])."
+    lines += ["", expected, allowed, "Is it known for long? --taint-baseline=FILE."]
     return "\n".join(lines)
 
 

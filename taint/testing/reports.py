@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from taint.errors import ConfigurationError
@@ -37,15 +40,7 @@ def _sarif(findings: Sequence[Finding], known: Known) -> str:
             "ruleIndex": rules.index(one.rule),
             "level": "error",
             "message": {"text": one.message},
-            "locations": [
-                {
-                    "physicalLocation": {
-                        "artifactLocation": {"uri": one.file},
-                        "region": {"startLine": max(1, one.line)},
-                    },
-                    "logicalLocations": [{"fullyQualifiedName": one.function, "kind": "function"}],
-                }
-            ],
+            "locations": [_sarif_location(one)] if one.file else [],
             "partialFingerprints": {"taint/v1": "|".join(one.key)},
             "baselineState": "unchanged" if one.key in known else "new",
             "properties": {"test": one.test, "evidence": one.evidence, "sink": one.sink, "sources": list(one.sources)},
@@ -62,17 +57,44 @@ def _sarif(findings: Sequence[Finding], known: Known) -> str:
     return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=1)
 
 
+def _sarif_location(finding: Finding) -> dict[str, Any]:
+    file = finding.file.replace(os.sep, "/")
+    return {
+        "physicalLocation": {
+            "artifactLocation": {"uri": urllib.parse.quote(file, errors="surrogateescape")},
+            "region": {"startLine": max(1, finding.line)},
+        },
+        "logicalLocations": [{"fullyQualifiedName": finding.function, "kind": "function"}],
+    }
+
+
 def _junit(findings: Sequence[Finding], known: Known) -> str:
-    """Write JUnit's XML: one case for each violation, skipped where it is known."""
+    """Write JUnit's XML as CI servers read it: one case for each violation, skipped where it is known.
+
+    The form is that of Jenkins' schema (https://github.com/jenkinsci/xunit-plugin, junit-10.xsd).
+    """
     failures = sum(one.key not in known for one in findings)
     counts = {"tests": str(len(findings)), "failures": str(failures), "skipped": str(len(findings) - failures)}
     suite = ET.Element("testsuite", {"name": "taint", "errors": "0", **counts})
     for one in findings:
-        case = ET.SubElement(suite, "testcase", classname=one.test, name=one.title, file=one.file, line=str(one.line))
-        ET.SubElement(case, "skipped" if one.key in known else "failure", message=one.message)
+        about = {"classname": one.test, "name": one.title, "time": "0", "file": one.file, "line": str(one.line)}
+        case = ET.SubElement(suite, "testcase", {name: _in_xml(text) for name, text in about.items()})
+        if one.key in known:
+            ET.SubElement(case, "skipped", message="known: in the baseline")
+        else:
+            failure = ET.SubElement(case, "failure", type=one.rule, message=_in_xml(one.message))
+            failure.text = _in_xml(f"{one.path} at {one.file}:{one.line} in {one.function}")
     suites = ET.Element("testsuites")
     suites.append(suite)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True)
+
+
+def _in_xml(text: str) -> str:
+    """Give text without the control characters that XML 1.0 has no way to write."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _html(findings: Sequence[Finding], known: Known) -> str:
@@ -127,7 +149,7 @@ class Report:
     def write(self, findings: Sequence[Finding], known: Known) -> None:
         """Write it: all findings, those of the baseline marked as known."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(KINDS[self.kind][1](findings, known) + "\n", encoding="utf-8")
+        self.path.write_text(KINDS[self.kind][1](findings, known) + "\n", encoding="utf-8", errors="replace")
 
 
 def parse_report(option: str, root: Path) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from taint.testing.reports import Report, parse_report
 __all__ = ["TaintSession"]
 
 _WORKER_KEY = "taint"
+COLLECTION = "(collection)"
+"""What stands for a test where modules violate something while they are imported."""
 
 
 @dataclass(slots=True)
@@ -56,7 +58,9 @@ class TaintSession:
         self._root = config.rootpath
         self._is_worker = hasattr(config, "workerinput")
         self._findings: list[Finding] = []
-        self._tests: set[str] = set()
+        self._places: set[tuple[str, tuple[str, ...], int]] = set()
+        self._tests = {COLLECTION}
+        self._stops_known = False
         self._running: _Running | None = None
         self._wide_fixtures = 0
         self._undo: dict[object, Settings] = {}
@@ -97,6 +101,16 @@ class TaintSession:
         if path not in self._policies:
             self._policies[path] = load_policy(path, environment=self._environment)
         return self._policies[path]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        """Hear what modules do while they are imported; it fails the run, since there is no test to fail."""
+        listener = self._hear
+        listen(listener)
+        try:
+            return (yield)
+        finally:
+            unlisten(listener)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Refuse a marker that cannot mean anything before any test runs.
@@ -185,13 +199,19 @@ class TaintSession:
     def _hear(self, flow: Flow) -> None:
         self._coverage.add(flow)
         running = self._running
-        if running is None or flow.outcome is not Outcome.VIOLATION or flow.suppressed is not None:
+        if flow.outcome is not Outcome.VIOLATION or flow.suppressed is not None:
             return
-        if is_expected(flow) or is_allowed_by(flow, running.allow):
+        if is_expected(flow) or is_allowed_by(flow, self._allow if running is None else running.allow):
             return
-        finding = finding_of(flow, running.test, self._root)
+        finding = finding_of(flow, COLLECTION if running is None else running.test, self._root)
+        place = (finding.test, finding.key, finding.line)
+        if place in self._places:  # A loop, or the examples of Hypothesis: once is enough.
+            return
+        self._places.add(place)
         self._findings.append(finding)
-        if not self._is_known(finding):
+        if self._is_known(finding):
+            self._stops_known |= flow.stops
+        elif running is not None:
             running.pending.append(finding)
 
     def _is_known(self, finding: Finding) -> bool:
@@ -258,14 +278,21 @@ class TaintSession:
         if self._is_worker:
             output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]  # Set by pytest-xdist.
             output[_WORKER_KEY] = json.dumps(
-                {"findings": as_data(self._findings), "tests": sorted(self._tests), **self._coverage.as_data()}
+                {
+                    "findings": as_data(self._findings),
+                    "tests": sorted(self._tests),
+                    "stops_known": self._stops_known,
+                    **self._coverage.as_data(),
+                }
             )
             return
         if self._updates_baseline and self._baseline is not None:
             self._baseline.write(self._findings, self._tests)
         for report in self._reports:
             self._write(report)
-        if self._fail_under is not None and self._coverage.percent < self._fail_under and not session.exitstatus:
+        is_short = self._fail_under is not None and self._coverage.percent < self._fail_under
+        is_early = any(one.test == COLLECTION and not self._is_known(one) for one in self._findings)
+        if (is_short or is_early) and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
@@ -274,8 +301,11 @@ class TaintSession:
         data = getattr(node, "workeroutput", {}).get(_WORKER_KEY)
         if data is not None:
             read = json.loads(data)
-            self._findings += from_data(read.pop("findings"))
+            for one in from_data(read.pop("findings")):
+                if one.test != COLLECTION or one not in self._findings:  # Every worker imports every module.
+                    self._findings.append(one)
             self._tests |= set(read.pop("tests"))
+            self._stops_known |= read.pop("stops_known")
             self._coverage.join(read)
 
     def _write(self, report: Report) -> None:
@@ -292,11 +322,7 @@ class TaintSession:
         line(f"{_count(new, 'violation')} in {tests} test{'s' * (tests != 1)}, {len(known)} known")
         for one in new:
             line(f"  {one.test}: {one.title}")
-        if self._baseline is not None:
-            for title in sorted({one.title for one in known}):
-                line(f"  known: {title}")
-            for title in [] if self._updates_baseline else self._baseline.fixed(self._findings, self._tests):
-                line(f"  known, not seen in this run: {title}")
+        self._show_known(known, line)
         for report in self._reports:
             line(f"report: {report.path}")
         if self._shows_coverage or self._fail_under is not None:
@@ -304,6 +330,19 @@ class TaintSession:
                 line(text)
             if self._fail_under is not None and self._coverage.percent < self._fail_under:
                 line(f"FAIL flow coverage {self._coverage.percent:.0f} % is under {self._fail_under:g} %", red=True)
+
+    def _show_known(self, known: list[Finding], line: Callable[..., None]) -> None:
+        baseline = self._baseline
+        if baseline is None:
+            return
+        if not baseline.path.exists():
+            line(f"there is no baseline {str(baseline.path)!r}; --taint-baseline-update writes it", red=True)
+        for title in sorted({one.title for one in known}):
+            line(f"  known: {title}")
+        for title in [] if self._updates_baseline else baseline.fixed(self._findings, self._tests):
+            line(f"  known, not seen in this run: {title}")
+        if self._stops_known:
+            line("known violations still raise in mode 'block', which may fail a test; use --taint-mode=report")
 
 
 def _set(running: _Running) -> None:
