@@ -51,7 +51,7 @@ from taint.modes import Mode, current_mode
 from taint.propagation.patches import Patch
 from taint.purposes import purpose_keys
 
-__all__ = ["SqlalchemyIntegration", "labelled", "own_labels"]
+__all__ = ["SqlalchemyIntegration", "backfill_labels", "labelled", "own_labels"]
 
 _DIALECTS = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql"}
 _MOST_TEXTS = 1024
@@ -103,6 +103,27 @@ def own_labels(column: str) -> dict[str, Any]:
 
     describe_tables()
     return {"info": {COMPANION_KEY: column}, "default": default_of(column), "nullable": True}
+
+
+def backfill_labels(connection: Any, table: Any, *, at_once: int = 1000) -> int:
+    """Give the values that were in a table before it had companions the labels that their columns declare.
+
+    For a migration, after the companion columns were added: docs/databases.md has one whole. Values whose labels
+    somebody writes meanwhile keep those.
+
+    Labels: what `labelled(...)` says of the column, sealed with each value.
+
+    Args:
+        connection: In whose transaction it is done.
+        table: With its columns, their `info`, and a primary key.
+        at_once: How many rows are read and written together.
+
+    Returns:
+        How many values it has labelled.
+    """
+    from taint.integrations.sqlalchemy_rows import backfill
+
+    return backfill(connection, table, at_once)
 
 
 class SqlalchemyIntegration(Integration):
@@ -187,6 +208,8 @@ def _before_cursor_execute(
 ) -> tuple[str, Any]:
     if current_mode() is Mode.OFF or context is None:
         return statement, parameters
+    if context.execution_options.get("taint_own_work"):
+        return statement, _bindable(parameters)
     plan = _plan(statement, context)
     if plan is not NO_PLAN:
         check_query(plan, store="sqlalchemy")

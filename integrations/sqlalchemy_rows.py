@@ -19,7 +19,11 @@ from taint.evidence.row_labels import DERIVED, encoded, sealed
 from taint.integrations.sqlalchemy_lineage import companions_of, conflict_pairs, declared_labels
 from taint.labels import NO_LABELS
 
-__all__ = ["NotKeptError", "companion_of", "default_of", "keeping_labels"]
+__all__ = ["OWN_WORK", "NotKeptError", "backfill", "companion_of", "default_of", "keeping_labels"]
+
+
+OWN_WORK = "taint_own_work"
+"""The execution option of statements by which the library labels what is in a table: they are no use of it."""
 
 
 class NotKeptError(Exception):
@@ -171,3 +175,27 @@ def default_of(key: str) -> Callable[[Any], str | None]:
         return sealed(labels_of(value), value)
 
     return labels_beside
+
+
+def backfill(connection: sa.Connection, table: Table, at_once: int) -> int:
+    """Do what `backfill_labels` says."""
+    keys = list(table.primary_key.columns)
+    changed = 0
+    connection = connection.execution_options(**{OWN_WORK: True})
+    for key, companion in companions_of(table).items():
+        value, text = table.c[key], table.c[companion]
+        labels = declared_labels(value) or NO_LABELS
+        rows = sa.select(*keys, value).where(value.is_not(None), text.is_(None)).order_by(*keys).limit(at_once)
+        write = table.update().where(text.is_(None), *(one == sa.bindparam(f"taint_{one.key}") for one in keys))
+        write = write.values({companion: sa.bindparam("taint_text")})
+        last: Any = None
+        while found := connection.execute(rows if last is None else rows.where(last)).all():
+            parameters = [
+                {f"taint_{one.key}": row[at] for at, one in enumerate(keys)} | {"taint_text": sealed(labels, row[-1])}
+                for row in found
+            ]
+            connection.execute(write, parameters)
+            changed += len(found)
+            reached = (sa.literal(part, one.type) for part, one in zip(found[-1], keys, strict=False))
+            last = sa.tuple_(*keys) > sa.tuple_(*reached)
+    return changed
