@@ -15,8 +15,8 @@ SQLite and PostgreSQL are followed without being declared. A value's own labels 
 the value. Carriers of any type can be bound, and be literals. docs/databases.md says more.
 
 Not covered: database functions that read a labelled column, and views of other databases, unless they are declared;
-a value's own labels, which are lost when it is written to a column without a companion; COPY by the driver's
-connection; `Session.query(...).update()` in its in-Python `evaluate` of values.
+a value's own labels, which are lost, and counted, when it is written to a column that declares none and has no
+companion; COPY by the driver's connection; `Session.query(...).update()` in its in-Python `evaluate` of values.
 
     import taint
     import sqlalchemy as sa
@@ -188,10 +188,13 @@ def _before_execute(
     """Have INSERT and UPDATE write the companions of what they write."""
     if not getattr(statement, "is_dml", False) or statement.is_delete or current_mode() is Mode.OFF:
         return statement, many, parameters
-    from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels
+    from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels, widened_by
 
     rows = list(many) if many else [parameters] if parameters else []
     try:
+        widened = tuple(widened_by(statement, rows))
+        if widened:
+            check_query(Plan(gaps=widened), store="sqlalchemy")
         statement, kept = keeping_labels(statement, rows)
     except NotKeptError as error:
         gap = f"{statement.table.fullname}: the values' own labels are not kept: {error}"
