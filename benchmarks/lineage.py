@@ -19,7 +19,7 @@ import taint
 from taint.evidence.catalog import catalog
 from taint.evidence.sql import read_sql
 from taint.integrations import sqlalchemy as integration
-from taint.integrations.sqlalchemy import labelled
+from taint.integrations.sqlalchemy import labelled, own_labels
 from taint.integrations.sqlalchemy_lineage import read_compiled
 
 ROWS = 100_000
@@ -42,6 +42,15 @@ class User(Base):
     name: Mapped[str]
     city: Mapped[str]
     phone_hash: Mapped[str] = mapped_column(info=labelled(purpose="security.mfa"))
+
+
+class Contact(Base):
+    """A number whose labels are its own: of a few collections, or of one person each."""
+
+    __tablename__ = "bench_contacts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    value_labels: Mapped[str | None] = mapped_column(sa.Text, **own_labels("value"))
 
 
 class Upload(Base):
@@ -84,6 +93,21 @@ def main() -> None:
     dialect = engine.dialect
     compiled = [match().compile(dialect=dialect) for _ in range(50)]
     print(f"cold, expressions   {microseconds(lambda: read_compiled(compiled.pop()), 50):8.0f} µs")
+    taint.install(integrations=["sqlalchemy"])
+    with engine.begin() as connection:
+        for start, has_subject in ((0, False), (ROWS, True)):
+            for first in range(start, start + ROWS, 5000):
+                numbers = range(first, first + 5000)
+                labelled_rows = [
+                    {
+                        "id": n,
+                        "value": taint.label(f"{n:064x}", purpose="security.mfa", subject=n if has_subject else None),
+                    }
+                    for n in numbers
+                ]
+                connection.execute(sa.insert(Contact), labelled_rows)
+    taint.uninstall()
+    contacts = sa.select(Contact.__table__)
     read_sql(TEXT, "sqlite", catalog.tables)
     print(f"cold, SQL text      {microseconds(lambda: read_sql(TEXT, 'sqlite', catalog.tables), 50):8.0f} µs")
     taint.install(integrations=["sqlalchemy"])
@@ -105,6 +129,9 @@ def main() -> None:
         ("Core rows", lambda: engine.connect().execute(sa.select(User.__table__)).all()),
         ("ORM objects", lambda: Session(engine).scalars(sa.select(User)).all()),
         ("ids of a match", lambda: engine.connect().execute(sa.select(User.id).where(User.phone_hash != "")).all()),
+        ("scalars of a match", lambda: engine.connect().scalars(sa.select(User.id).where(User.phone_hash != "")).all()),
+        ("own labels", lambda: engine.connect().execute(contacts.where(Contact.id < ROWS)).all()),
+        ("own, each person's", lambda: engine.connect().execute(contacts.where(Contact.id >= ROWS)).all()),
     ):
         load()
         ratios, off, on = [], 0.0, 0.0
@@ -114,7 +141,7 @@ def main() -> None:
             on = seconds(load)
             taint.uninstall()
             ratios.append(on / off)
-        print(f"load {ROWS:,} {name:15} {off:6.3f} s without, {on:6.3f} s with, x{statistics.median(ratios):.2f}")
+        print(f"load {ROWS:,} {name:18} {off:6.3f} s without, {on:6.3f} s with, x{statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":

@@ -102,10 +102,12 @@ def plan_before(text: str, dialect: str, *, store: str, look_up: LookUp | None =
         return NO_PLAN
     known = _plans.get((text, dialect))
     if known is None or known[0] != catalog.version:
-        plan = _plan(text, dialect, look_up)
-        if len(_plans) >= _MOST_PLANS:
-            _plans.clear()
-        known = _plans[text, dialect] = (catalog.version, plan)
+        plan, is_final = _plan(text, dialect, look_up)
+        known = (catalog.version, plan)
+        if is_final:
+            if len(_plans) >= _MOST_PLANS:
+                _plans.clear()
+            _plans[text, dialect] = known
     if known[1] is not NO_PLAN:
         check_query(known[1], store=store)
     return known[1]
@@ -115,16 +117,19 @@ _MOST_PLANS = 1024
 _plans: dict[tuple[str, str], tuple[int, Plan]] = {}
 
 
-def _plan(text: str, dialect: str, look_up: LookUp | None) -> Plan:
-    lineage = read_sql(text, dialect, catalog.tables)
+def _plan(text: str, dialect: str, look_up: LookUp | None) -> tuple[Plan, bool]:
+    """Give the plan of a statement, and whether it will be the same the next time."""
+    lineage, is_final = read_sql(text, dialect, catalog.tables), True
     note_views(lineage, dialect)
     try:
         lineage = follow_views(lineage, dialect, look_up)
     except Exception as error:  # noqa: BLE001  # Looking up must not stop the program.
-        report_internal_error("looking up views", error)
+        if not isinstance(error, BlockingIOError):  # The connection is in use: no fault of anybody's.
+            report_internal_error("looking up views", error)
         lineage = replace(lineage, gaps=(*lineage.gaps, "whether it reads views could not be looked up"))
+        is_final = False
     plan = plan_of(lineage, catalog.labels_of, catalog.companion_of)
-    return NO_PLAN if plan.is_empty else plan
+    return (NO_PLAN if plan.is_empty else plan), is_final
 
 
 def labelled_row(row: Sequence[Any], plan: Plan, said: set[str] | None = None) -> tuple[Any, ...]:

@@ -2,7 +2,8 @@
 
 Source: a column that `taint.evidence.catalog.declare` or a SQLAlchemy table with `labelled` columns declares.
 
-Sink: none of its own. Inside a zone every statement is decided before PostgreSQL gets it (evidence `lineage`).
+Sink: none of its own. Inside a zone every statement is decided before PostgreSQL gets it (evidence `lineage`), and a
+labelled parameter is used for its purpose (evidence `comparison`).
 
 Covered: `Cursor`, `AsyncCursor`, server-side cursors and their connections' `execute`, with text, bytes and
 `psycopg.sql` queries; `executemany`, `stream` and every way to fetch, with any row factory. `SELECT *` is read where
@@ -12,8 +13,7 @@ COPY is read as the query that it stands for: the rows of `rows()` and `read_row
 `write_row` takes carriers.
 
 Not covered: template strings; a row factory that is set between
-`execute` and `fetch`; views and functions that read a labelled column, unless they are declared too. What SQLAlchemy
-asks is its own integration's.
+`execute` and `fetch`; database functions that read a labelled column. What SQLAlchemy asks is its own integration's.
 
     import taint
     from taint.evidence.sql import read_sql

@@ -4,17 +4,19 @@ Source: a column that declares what it was collected for: `info=labelled(...)` o
 `mapped_column`, or `taint.evidence.catalog.declare` for a table that nobody may change.
 
 Sink: none of its own. Inside a zone every statement is decided before the database is asked: each labelled
-column that it uses, to give or to find rows, is used for the zone's purpose (evidence `lineage`).
+column that it uses, to give or to find rows, is used for the zone's purpose (evidence `lineage`), and so is each
+labelled parameter (evidence `comparison`).
 
 Covered: Core and ORM, sync and async, every dialect. Results of a labelled column and of what is derived from it
 (functions, CASE, subqueries, common table expressions, set operations, windows, RETURNING) carry its labels; all
 results of a query that joins, filters, groups or sorts by it carry them as `indirect`, ids as `TaintedInt`. SQL
-text (`text()`, `exec_driver_sql`) is read by sqlglot, the extra `sql`; what cannot be read is a `gap`. Carriers
-of other types than text can be bound as parameters.
+text (`text()`, `exec_driver_sql`) is read by sqlglot, the extra `sql`; what cannot be read is a `gap`. Views of
+SQLite and PostgreSQL are followed without being declared. A value's own labels stand in a companion column, sealed with
+the value. Carriers of any type can be bound, and be literals. docs/databases.md says more.
 
-Not covered: views and database functions that read a labelled column, unless they are declared too; a value's own
-labels, which are lost when it is written to a column that declares none; COPY; `Session.query(...).update()` in
-its in-Python `evaluate` of values.
+Not covered: database functions that read a labelled column, and views of other databases, unless they are declared;
+a value's own labels, which are lost, and counted, when it is written to a column that declares none and has no
+companion; COPY by the driver's connection; `Session.query(...).update()` in its in-Python `evaluate` of values.
 
     import taint
     import sqlalchemy as sa
@@ -30,7 +32,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -51,7 +53,7 @@ from taint.modes import is_off
 from taint.propagation.patches import Patch
 from taint.purposes import purpose_keys
 
-__all__ = ["SqlalchemyIntegration", "labelled", "own_labels"]
+__all__ = ["SqlalchemyIntegration", "backfill_labels", "labelled", "own_labels"]
 
 _DIALECTS = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql"}
 _MOST_TEXTS = 1024
@@ -90,7 +92,8 @@ def own_labels(column: str) -> dict[str, Any]:
     """Make a column the companion of another, for its values' own labels: `mapped_column(Text, **own_labels("phone"))`.
 
     For a column that holds data of several purposes. Labels: those of a value are written by the statement that
-    writes the value, and are on it again when both columns are read. An update by SQL text does not keep them.
+    writes the value, and are on it again when both columns are read. An update by SQL text does not keep them: that is
+    a gap, when it is executed here and when the row is read.
 
     Args:
         column: The key of the other column, in the same table.
@@ -103,6 +106,27 @@ def own_labels(column: str) -> dict[str, Any]:
 
     describe_tables()
     return {"info": {COMPANION_KEY: column}, "default": default_of(column), "nullable": True}
+
+
+def backfill_labels(connection: Any, table: Any, *, at_once: int = 1000) -> int:
+    """Give the values that were in a table before it had companions the labels that their columns declare.
+
+    For a migration, after the companion columns were added: docs/databases.md has one whole. Values whose labels
+    somebody writes meanwhile keep those.
+
+    Labels: what `labelled(...)` says of the column, sealed with each value.
+
+    Args:
+        connection: In whose transaction it is done.
+        table: With its columns, their `info`, and a primary key.
+        at_once: How many rows are read and written together.
+
+    Returns:
+        How many values it has labelled.
+    """
+    from taint.integrations.sqlalchemy_rows import backfill
+
+    return backfill(connection, table, at_once)
 
 
 class SqlalchemyIntegration(Integration):
@@ -166,10 +190,13 @@ def _before_execute(
     """Have INSERT and UPDATE write the companions of what they write."""
     if not getattr(statement, "is_dml", False) or statement.is_delete or is_off():
         return statement, many, parameters
-    from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels
+    from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels, widened_by
 
     rows = list(many) if many else [parameters] if parameters else []
     try:
+        widened = tuple(widened_by(statement, rows))
+        if widened:
+            check_query(Plan(gaps=widened), store="sqlalchemy")
         statement, kept = keeping_labels(statement, rows)
     except NotKeptError as error:
         gap = f"{statement.table.fullname}: the values' own labels are not kept: {error}"
@@ -189,6 +216,8 @@ def _before_cursor_execute(
 ) -> tuple[str, Any]:
     if is_off() or context is None:
         return statement, parameters
+    if context.execution_options.get("taint_own_work"):
+        return statement, _bindable(parameters)
     plan = _plan(statement, context)
     if plan is not NO_PLAN:
         check_query(plan, store="sqlalchemy")
@@ -319,20 +348,21 @@ def _label_results(result: Any, plan: Plan) -> None:
         result.__class__ = _result_class(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class _OfRow:
-    """A value on its way from the row, in which its labels are, to the processor of its column."""
+class _OfRow(tuple[Any, tuple[tuple[OwnLabels, Any], ...]]):
+    """A value on its way from the row to the processor of its column, and the texts of its labels."""
 
-    value: Any
-    texts: tuple[tuple[OwnLabels, Any], ...]
+    __slots__ = ()
 
 
 def _opening(processor: Callable[[Any], Any] | None, said: set[str]) -> Callable[[Any], Any]:
     def process(given: Any) -> Any:
         if type(given) is not _OfRow:
             return given if processor is None else processor(given)
-        value, labels = given.value if processor is None else processor(given.value), NO_LABELS
-        for one, text in given.texts:
+        value, texts = given
+        if processor is not None:
+            value = processor(value)
+        labels = NO_LABELS
+        for one, text in texts:
             labels |= one.read(text, value, said)
         return carry_result(value, labels) if labels else value
 
@@ -367,11 +397,14 @@ def _result_class(base: Any) -> Any:
 
 
 def _with_labels(row: Any, own: tuple[OwnLabels, ...]) -> Any:
-    texts: dict[int, tuple[tuple[OwnLabels, Any], ...]] = {}
+    values = list(row)
     for one in own:
-        if row[one.index] is not None:
-            texts[one.index] = (*texts.get(one.index, ()), (one, row[one.companion]))
-    return tuple(_OfRow(value, texts[at]) if at in texts else value for at, value in enumerate(row))
+        value = row[one.index]
+        if value is not None:
+            before = values[one.index]
+            texts = (*before[1], (one, row[one.companion])) if type(before) is _OfRow else ((one, row[one.companion]),)
+            values[one.index] = _OfRow((value, texts))
+    return tuple(values)
 
 
 def _copied(metadata: Any) -> Any:

@@ -15,11 +15,19 @@ from sqlalchemy import Insert, Table
 from sqlalchemy.sql import elements, selectable, visitors
 
 from taint.carriers.values import labels_of
+from taint.evidence.catalog import catalog
+from taint.evidence.lineage import Column
 from taint.evidence.row_labels import DERIVED, encoded, sealed
 from taint.integrations.sqlalchemy_lineage import companions_of, conflict_pairs, declared_labels
 from taint.labels import NO_LABELS
+from taint.losses import count_loss
+from taint.purposes import is_allowed
 
-__all__ = ["NotKeptError", "companion_of", "default_of", "keeping_labels"]
+__all__ = ["OWN_WORK", "NotKeptError", "backfill", "companion_of", "default_of", "keeping_labels", "widened_by"]
+
+
+OWN_WORK = "taint_own_work"
+"""The execution option of statements by which the library labels what is in a table: they are no use of it."""
 
 
 class NotKeptError(Exception):
@@ -112,6 +120,46 @@ def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, lis
     return statement, rows
 
 
+def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
+    """Find columns that would say of a value that it was collected for more than it was.
+
+    Labels: of a value that goes to a column that says nothing are lost, which is counted.
+
+    Args:
+        statement: INSERT or UPDATE.
+        rows: The parameters that it is executed with.
+
+    Returns:
+        What is wrong, in words, each once.
+    """
+    table = statement.table
+    if not isinstance(table, Table):
+        return []
+    found: dict[str, None] = {}
+    companions = companions_of(table)
+    many = (row for part in getattr(statement, "_multi_values", ()) for row in part)
+    for written in (*(_pairs(row) for row in (statement._values or {}, *many)), *map(_pairs, rows)):
+        for key, given in written:
+            value = given.value if isinstance(given, elements.BindParameter) else given
+            if type(value) in _PLAIN or key in companions or (column := table.c.get(key)) is None:
+                continue
+            labels = [label for label in labels_of(value) if label.derivation == "direct"]
+            declared = declared_labels(column) or catalog.labels_of(Column(table.fullname.lower(), column.name.lower()))
+            if labels and not declared:
+                count_loss(f"{table.fullname}.{column.name}")
+            for label in labels if declared else ():
+                if not all(is_allowed(label.purposes, purpose) for one in declared for purpose in one.purposes):
+                    purposes = ", ".join(map(repr, sorted(label.purposes)))
+                    found[
+                        f"{table.fullname}.{column.name} says that it was collected for "
+                        f"{', '.join(map(repr, sorted(declared.purposes)))}, and is given what was for {purposes}"
+                    ] = None
+    return list(found)
+
+
+_PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
+
+
 def _checked_insert(statement: Insert, companions: dict[str, str]) -> Insert:
     """Refuse an INSERT whose default cannot see the values; any other gets its companions by the column's default."""
     if statement.select is not None:
@@ -171,3 +219,27 @@ def default_of(key: str) -> Callable[[Any], str | None]:
         return sealed(labels_of(value), value)
 
     return labels_beside
+
+
+def backfill(connection: sa.Connection, table: Table, at_once: int) -> int:
+    """Do what `backfill_labels` says."""
+    keys = list(table.primary_key.columns)
+    changed = 0
+    connection = connection.execution_options(**{OWN_WORK: True})
+    for key, companion in companions_of(table).items():
+        value, text = table.c[key], table.c[companion]
+        labels = declared_labels(value) or NO_LABELS
+        rows = sa.select(*keys, value).where(value.is_not(None), text.is_(None)).order_by(*keys).limit(at_once)
+        write = table.update().where(text.is_(None), *(one == sa.bindparam(f"taint_{one.key}") for one in keys))
+        write = write.values({companion: sa.bindparam("taint_text")})
+        last: Any = None
+        while found := connection.execute(rows if last is None else rows.where(last)).all():
+            parameters = [
+                {f"taint_{one.key}": row[at] for at, one in enumerate(keys)} | {"taint_text": sealed(labels, row[-1])}
+                for row in found
+            ]
+            connection.execute(write, parameters)
+            changed += len(found)
+            reached = (sa.literal(part, one.type) for part, one in zip(found[-1], keys, strict=False))
+            last = sa.tuple_(*keys) > sa.tuple_(*reached)
+    return changed

@@ -2,14 +2,15 @@
 
 Source: a column that `taint.evidence.catalog.declare` or a SQLAlchemy table with `labelled` columns declares.
 
-Sink: none of its own. Inside a zone every statement is decided before SQLite gets it (evidence `lineage`).
+Sink: none of its own. Inside a zone every statement is decided before SQLite gets it (evidence `lineage`), and a
+labelled parameter is used for its purpose (evidence `comparison`).
 
 Covered: connections that are made by `sqlite3.connect` while it is installed; `execute`, `executemany` and every way
 to fetch, with any row factory; a `Row` is looked into by sinks. `SELECT *` is read where the columns of its tables are
-known. Carriers of other types than text can be bound as parameters.
+known, views where the database has them. Carriers of other types than text can be bound as parameters.
 
-Not covered: `executescript` and user functions; views that read a labelled column, unless they are declared too; a
-connection that was made before, by SQLAlchemy or aiosqlite, or by calling `sqlite3.Connection` itself.
+Not covered: `executescript` and user functions; a connection that was made before, by SQLAlchemy or aiosqlite, or by
+calling `sqlite3.Connection` itself.
 
     import taint
     from taint.evidence.catalog import declare

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from examples.tailored_audiences.advertiser import ROWS_PER_PERSON
+from examples.tailored_audiences.databases import Places, places
 from examples.tailored_audiences.errors import BadInputError, run_main
 from examples.tailored_audiences.expectations import Outcome, check
 from examples.tailored_audiences.incident import Cast, enrol, make_cast, run_ads_job
@@ -39,7 +40,8 @@ def main() -> int:
     started = time.monotonic()
     try:
         cast = make_cast(folder, options.people, _SEED, options.malformed_rows)
-        outcome = _play(folder, cast, options.port)
+        with places(options.database, folder, keep=options.keep) as place:
+            outcome = _play(folder, cast, options.port, place)
         held = _show(outcome, folder)
     except ProcessFailedError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -54,6 +56,11 @@ def main() -> int:
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.tailored_audiences", description=__doc__)
     parser.add_argument("--people", type=int, default=2000, help="how many enrol; at least 60 (default: 2000)")
+    parser.add_argument(
+        "--database",
+        default="sqlite",
+        help="sqlite; postgresql, which starts a server; or the URL of a PostgreSQL database (default: sqlite)",
+    )
     parser.add_argument("--port", type=int, default=0, help="local port of the service (default: 0, a free one)")
     parser.add_argument("--data-dir", type=Path, help="empty folder for all files (default: a new temporary folder)")
     parser.add_argument("--malformed-rows", type=int, default=0, help="rows of the list to spoil (default: 0)")
@@ -76,15 +83,15 @@ def _data_folder(chosen: Path | None) -> Path:
     return chosen.resolve()
 
 
-def _play(folder: Path, cast: Cast, port: int) -> Outcome:
+def _play(folder: Path, cast: Cast, port: int, place: Places) -> Outcome:
     rows = int(len(cast.people) * ROWS_PER_PERSON)
     print(f"{len(cast.people):,} people enrol; an advertiser has a list of {rows:,} customers.")
     with server("ad_platform", mode="off") as platform_url:
         print("Library off: the service takes the enrolments, then the ads job matches and uploads ...", flush=True)
-        enrolment = enrol(folder / "off", cast.people, "off", port)
+        enrolment = enrol(folder / "off", place("off"), cast.people, "off", port)
         off = run_ads_job("off", enrolment, cast.customer_list, platform_url, skip_refused=True)
         print("Library on: the same programs ...", flush=True)
-        enrolment = enrol(folder / "on", cast.people, "block", port)
+        enrolment = enrol(folder / "on", place("on"), cast.people, "block", port)
         on = run_ads_job("on", enrolment, cast.customer_list, platform_url, skip_refused=True)
         stopped = run_ads_job("on, error not handled", enrolment, cast.customer_list, platform_url, skip_refused=False)
     return Outcome(cast, off, on, stopped)

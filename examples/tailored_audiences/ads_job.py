@@ -108,11 +108,11 @@ def upload_audience(platform: httpx.Client, account_ids: list[int]) -> None:
         platform.post(f"/audiences/{AUDIENCE}/users", json={"user_ids": users}).raise_for_status()
 
 
-def run_job(database: Path, customer_list: Path, platform_url: str, *, skip_refused: bool) -> Audience:
+def run_job(database: Path | str, customer_list: Path, platform_url: str, *, skip_refused: bool) -> Audience:
     """Do the whole job.
 
     Args:
-        database: The service's SQLite file.
+        database: The service's SQLite file, or its URL.
         customer_list: The advertiser's CSV file.
         platform_url: The ad platform's address.
         skip_refused: See ``build_audience``.
@@ -143,7 +143,7 @@ def run_job(database: Path, customer_list: Path, platform_url: str, *, skip_refu
 def main() -> int:
     """Run the job from the command line; print what it did as a JSON object."""
     parser = argparse.ArgumentParser(prog="python -m examples.tailored_audiences.ads_job", description=__doc__)
-    parser.add_argument("--database", type=Path, required=True, help="the service's SQLite file")
+    parser.add_argument("--database", required=True, help="the service's SQLite file, or the URL of its database")
     parser.add_argument("--customer-list", type=Path, required=True, help="the advertiser's CSV file")
     parser.add_argument("--platform", required=True, help="the ad platform's address, such as http://127.0.0.1:8001")
     parser.add_argument("--spans", type=Path, required=True, help="file to append spans to, one JSON object a line")

@@ -36,13 +36,15 @@ class Enrolment:
 
     Attributes:
         mode: The library's mode in the service.
-        database: The SQLite file.
+        database: The SQLite file or the URL.
+        folder: Where the files of this run are.
         requests: The spans of the requests that the service took.
         account_ids: The account of each person, in the order of the people.
     """
 
     mode: str
-    database: Path
+    database: str
+    folder: Path
     requests: list[Span]
     account_ids: list[int]
 
@@ -97,11 +99,12 @@ def make_cast(folder: Path, count: int, seed: int, malformed_rows: int) -> Cast:
     return Cast(people, customers, customer_list)
 
 
-def enrol(folder: Path, people: list[Person], mode: str, port: int) -> Enrolment:
+def enrol(folder: Path, database: str, people: list[Person], mode: str, port: int) -> Enrolment:
     """Run the service, and let everybody enrol.
 
     Args:
-        folder: Where to put the database and the spans; it is made.
+        folder: Where to put the spans; it is made.
+        database: The SQLite file, or the URL.
         people: Who enrols.
         mode: The library's mode in the service.
         port: The service's local port; 0 takes a free one.
@@ -110,11 +113,11 @@ def enrol(folder: Path, people: list[Person], mode: str, port: int) -> Enrolment
         ProcessFailedError: If the service does not start.
     """
     folder.mkdir()
-    database, spans = folder / "accounts.sqlite3", folder / "service.spans.jsonl"
-    arguments = ("--database", str(database), "--spans", str(spans), "--port", str(port))
+    spans = folder / "service.spans.jsonl"
+    arguments = ("--database", database, "--spans", str(spans), "--port", str(port))
     with server("service", *arguments, mode=mode) as service_url:
         account_ids = enrol_everybody(people, service_url)
-    return Enrolment(mode, database, read_spans(spans), account_ids)
+    return Enrolment(mode, database, folder, read_spans(spans), account_ids)
 
 
 def run_ads_job(
@@ -129,8 +132,8 @@ def run_ads_job(
         platform_url: The platform's address.
         skip_refused: Whether the job goes on after a contact detail that it must not use.
     """
-    spans = enrolment.database.with_name("ads_job.spans.jsonl" if skip_refused else "ads_job_stopped.spans.jsonl")
-    arguments = ["--database", str(enrolment.database), "--customer-list", str(customer_list)]
+    spans = enrolment.folder / ("ads_job.spans.jsonl" if skip_refused else "ads_job_stopped.spans.jsonl")
+    arguments = ["--database", enrolment.database, "--customer-list", str(customer_list)]
     arguments += ["--platform", platform_url, "--spans", str(spans)]
     if skip_refused:
         arguments.append("--skip-refused")

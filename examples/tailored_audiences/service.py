@@ -1,4 +1,4 @@
-"""The service through which people give their contact details: a FastAPI application over SQLite.
+"""The service through which people give their contact details: a FastAPI application over a database.
 
 Each of the two ways in is a source: what it collects is labelled with what it is collected for.
 """
@@ -116,7 +116,7 @@ def create_app(engine: Engine, tracer_provider: trace.TracerProvider) -> FastAPI
 def main() -> int:
     """Run the service from the command line."""
     parser = argparse.ArgumentParser(prog="python -m examples.tailored_audiences.service", description=__doc__)
-    parser.add_argument("--database", type=Path, required=True, help="SQLite file; it is made if it is missing")
+    parser.add_argument("--database", required=True, help="SQLite file, made if it is missing, or a database's URL")
     parser.add_argument("--spans", type=Path, required=True, help="file to append spans to, one JSON object a line")
     add_server_arguments(parser)
     options = parser.parse_args()

@@ -48,33 +48,34 @@ class Contact(Base):
 
 
 @contextmanager
-def create_database(path: Path) -> Iterator[Engine]:
+def create_database(place: Path | str) -> Iterator[Engine]:
     """Open the service's database, with its tables.
 
     Args:
-        path: The SQLite file; it is made if it is missing.
+        place: A SQLite file, which is made if it is missing, or the URL of a database.
 
     Yields:
-        An engine whose connections do not block readers while they write.
+        An engine; one of SQLite has connections that do not block readers while they write.
 
     Raises:
         BadInputError: If the file cannot be made, or is not a database.
     """
-    engine = create_engine(f"sqlite:///{path}")
-    event.listen(engine, "connect", _use_write_ahead_log)
+    engine = _engine(place)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _use_write_ahead_log)
     try:
-        _create_tables(engine, path)
+        _create_tables(engine, place)
         yield engine
     finally:
         engine.dispose()
 
 
 @contextmanager
-def open_database(path: Path) -> Iterator[Engine]:
+def open_database(place: Path | str) -> Iterator[Engine]:
     """Open a database that the service has written.
 
     Args:
-        path: The SQLite file.
+        place: The SQLite file, or the URL.
 
     Yields:
         An engine.
@@ -83,24 +84,36 @@ def open_database(path: Path) -> Iterator[Engine]:
         BadInputError: If there is no such file, or it holds no contacts table.
     """
     remedy = "Start the service with the same --database first, and enrol somebody."
-    if not path.is_file():
-        raise BadInputError(f"there is no database file {str(path)!r}. {remedy}")
-    engine = create_engine(f"sqlite:///{path}")
+    if not _is_url(place) and not Path(place).is_file():
+        raise BadInputError(f"there is no database file {str(place)!r}. {remedy}")
+    engine = _engine(place)
     try:
         if not _has_contacts(engine):
-            raise BadInputError(f"{str(path)!r} is not a database of this service. {remedy}")
+            raise BadInputError(f"{_shown(engine, place)} is not a database of this service. {remedy}")
         yield engine
     finally:
         engine.dispose()
 
 
-def _create_tables(engine: Engine, path: Path) -> None:
+def _is_url(place: Path | str) -> bool:
+    return "://" in str(place)
+
+
+def _engine(place: Path | str) -> Engine:
+    return create_engine(str(place) if _is_url(place) else f"sqlite:///{place}")
+
+
+def _shown(engine: Engine, place: Path | str) -> str:
+    return repr(engine.url.render_as_string() if _is_url(place) else str(place))  # Without the password.
+
+
+def _create_tables(engine: Engine, place: Path | str) -> None:
     try:
         Base.metadata.create_all(engine)
     except DatabaseError as error:
         raise BadInputError(
-            f"{str(path)!r} cannot be used as the database: {error.orig}. Give --database a SQLite file, or a new one "
-            "in a folder that may be written."
+            f"{_shown(engine, place)} cannot be used as the database: {error.orig}. Give --database a SQLite file, or "
+            "a new one in a folder that may be written."
         ) from error
 
 

@@ -241,3 +241,18 @@ def test_uninstalled_and_off(database: Any) -> None:
         assert type(database.execute("select phone from pg_users").fetchone()[0]) is str
     taint.uninstall()
     assert type(database.execute("select phone from pg_users").fetchone()[0]) is str
+
+
+def test_connection_in_use_is_not_asked_for_views(database: Any) -> None:
+    """A statement whose views cannot be looked up now is a gap, and read again the next time; nothing is disturbed."""
+    statement = "select phone from pg_users where name = 'n1'"
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        database.execute("select wrong from pg_users")
+    with record() as seen, pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        database.execute(statement)
+    assert ["could not be looked up" in gap.path for gap in seen.gaps] == [True]
+    database.rollback()
+    database.execute(SCRIPT)
+    with record() as seen:
+        assert facts(database.execute(statement).fetchone()) == DIRECT
+    assert not seen.gaps
