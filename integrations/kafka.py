@@ -31,7 +31,7 @@ from taint.envelopes.carrying import arrived, leaving
 from taint.envelopes.envelope import MESSAGE_BYTES
 from taint.integrations.base import Integration
 from taint.losses import count_loss
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.propagation.patches import Patch
 
 __all__ = ["HEADER", "KafkaIntegration", "record_headers", "record_value"]
@@ -101,7 +101,7 @@ _NAMES = ("topic", "value", "key", "headers", "partition", "timestamp_ms")
 def _send(wrapped: Callable[..., Any], producer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
     topic, headers = given.get("topic"), given.get("headers")
-    if current_mode() is Mode.OFF or not isinstance(topic, str) or not isinstance(headers, list | None):
+    if is_off() or not isinstance(topic, str) or not isinstance(headers, list | None):
         return wrapped(*args, **kwargs)
     headers = [pair for pair in headers or () if pair[0] != HEADER]
     value, key = given.get("value"), given.get("key")
@@ -154,6 +154,6 @@ class _Reading:
 
 
 def _unpack(wrapped: Callable[..., Any], records: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if current_mode() is Mode.OFF or len(args) != 4:  # noqa: PLR2004  # As it is called.
+    if is_off() or len(args) != 4:  # noqa: PLR2004  # As it is called.
         return wrapped(*args, **kwargs)
     return wrapped(*args[:3], _Reading(records, args[3]), **kwargs)

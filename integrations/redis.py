@@ -34,7 +34,7 @@ from taint.errors import ConfigurationError
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.redis_commands import Command, Step, step_of
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.policy.rules import matches_pattern
 from taint.propagation.patches import Patch
 
@@ -78,7 +78,7 @@ class RedisIntegration(Integration):
         return self._keys == ("*",) or matches_pattern(key, self._keys)
 
     def _step(self, args: tuple[Any, ...], options: dict[str, Any]) -> Step | None:
-        if current_mode() is Mode.OFF or not args:
+        if is_off() or not args:
             return None
         try:
             return step_of(args, options, self._is_kept)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from taint.configuration import configure
 from taint.errors import ConfigurationError, TaintError
 from taint.installation import install, uninstall
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.policy import current_policy
 
 __all__ = ["launch"]
@@ -39,7 +39,7 @@ def launch(packages: Iterable[str] = ()) -> bool:
         IntegrationError: `TAINT_INTEGRATIONS` names one that is unknown, or whose library is not there.
     """
     current_policy()  # Its mode may be `off`.
-    if current_mode() is Mode.OFF:
+    if is_off():
         return False
     integrations = _listed("TAINT_INTEGRATIONS") if "TAINT_INTEGRATIONS" in os.environ else None
     configure(known_values=_truth("TAINT_KNOWN_VALUES"), audit=os.environ.get("TAINT_AUDIT") or None)

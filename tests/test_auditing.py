@@ -231,7 +231,7 @@ def test_replay_reads_what_was_written(tmp_path: Path, capsys: pytest.CaptureFix
     status, said = _replayed(audit, ALLOWING, capsys)
     assert status == 1
     assert said.startswith("2 flows, 1 would change\n")
-    assert "1 lines are cut off and were passed over: 4" in said
+    assert "1 line is cut off and was passed over: 4" in said
 
 
 def test_replay_reads_rotated_files_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

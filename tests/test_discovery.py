@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 import taint
 from taint.carriers import observation
 from taint.flows import discovering
+from taint.flows.handover import clean_state
 from taint.testing import record
 
 PHONE = "+14155550100"
@@ -66,7 +67,17 @@ def _in_span(phone: str) -> None:
         upload(ids)
 
 
-REQUESTS: dict[str, Callable[[str], None]] = {"block": _in_block, "task": _in_task, "span": _in_span}
+def _in_web_request(phone: str) -> None:
+    with clean_state():
+        upload(match(phone))
+
+
+REQUESTS: dict[str, Callable[[str], None]] = {
+    "block": _in_block,
+    "task": _in_task,
+    "span": _in_span,
+    "web request": _in_web_request,
+}
 
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)

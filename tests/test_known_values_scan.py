@@ -54,29 +54,29 @@ def found_in(known: KnownValues, value: object) -> list[tuple[str, str]]:
 
 # A payload, and the same one of somebody else.
 PLACES: list[tuple[str, Any, Any, str]] = [
-    ("the value", PHONE, "+14155550101", "rows[0:12]"),
-    ("in a sentence", "call 415-555-0100.", "call 415-555-0101.", "rows[5:17]"),
-    ("brackets", "tel (415) 555-0100 now", "tel (415) 555-0101 now", "rows[5:18]"),
-    ("dots", "415.555.0100", "415.555.0101", "rows[0:12]"),
-    ("after another number", "12 (415) 555-0100", "12 (415) 555-0101", "rows[4:17]"),
-    ("before another number", "(415) 555-0100 12", "(415) 555-0101 12", "rows[1:14]"),
-    ("after a date", "2024-01-31 415 555 0100", "2024-01-31 415 555 0101", "rows[11:23]"),
-    ("among many", "1 2 3 415 555 0100 4 5 6", "1 2 3 415 555 0101 4 5 6", "rows[6:18]"),
-    ("a number", 14155550100, 14155550101, "rows[0:11]"),
-    ("a dict's key", {"4155550100": 1}, {"4155550101": 1}, "rows.keys()[0:10]"),
-    ("nested", [{"note": "x 4155550100"}], [{"note": "x 4155550101"}], "rows[0].note[2:12]"),
-    ("email", "<JANE.DOE@gmail.com>", "<JANE.ROE@gmail.com>", "rows[1:19]"),
-    ("email with another suffix", "janedoe+a@googlemail.com", "janeroe+a@googlemail.com", "rows[0:24]"),
-    ("end of a sentence", "Write to janedoe@gmail.com.", "Write to janeroe@gmail.com.", "rows[9:26]"),
-    ("name", "Dear JANE  DOE, hello", "Dear JANE  ROE, hello", "rows[5:14]"),
-    ("address", "to 12 Elm Lane Springfield!", "to 13 Elm Lane Springfield!", "rows[3:26]"),
-    ("umlaut", "Hr. J\u00dcRGEN M\u00dcLLER", "Hr. J\u00dcRGEN M\u00d6LLER", "rows[4:17]"),
-    ("decomposed", "\ufb01x Ju\u0308rgen Mu\u0308ller", "\ufb01x Ju\u0308rgen Mo\u0308ller", "rows[3:18]"),
-    ("identifier", f"id={USER}", f"id={uuid.UUID(int=USER.int + 1)}", "rows[3:39]"),
-    ("an identifier", USER, uuid.UUID(int=USER.int + 1), "rows[0:36]"),
-    ("a path's part", "/u/janedoe@gmail.com/x", "/u/janeroe@gmail.com/x", "rows[3:20]"),
-    ("bytes", b"to 415-555-0100", b"to 415-555-0101", "rows[3:15]"),
-    ("bytearray", bytearray(b"to 4155550100"), bytearray(b"to 4155550101"), "rows[3:13]"),
+    ("the value", PHONE, "+14155550101", "rows[0:]"),
+    ("in a sentence", "call 415-555-0100.", "call 415-555-0101.", "rows[5:]"),
+    ("brackets", "tel (415) 555-0100 now", "tel (415) 555-0101 now", "rows[5:]"),
+    ("dots", "415.555.0100", "415.555.0101", "rows[0:]"),
+    ("after another number", "12 (415) 555-0100", "12 (415) 555-0101", "rows[4:]"),
+    ("before another number", "(415) 555-0100 12", "(415) 555-0101 12", "rows[1:]"),
+    ("after a date", "2024-01-31 415 555 0100", "2024-01-31 415 555 0101", "rows[11:]"),
+    ("among many", "1 2 3 415 555 0100 4 5 6", "1 2 3 415 555 0101 4 5 6", "rows[6:]"),
+    ("a number", 14155550100, 14155550101, "rows[0:]"),
+    ("a dict's key", {"4155550100": 1}, {"4155550101": 1}, "rows.keys()[0:]"),
+    ("nested", [{"note": "x 4155550100"}], [{"note": "x 4155550101"}], "rows[0].note[2:]"),
+    ("email", "<JANE.DOE@gmail.com>", "<JANE.ROE@gmail.com>", "rows[1:]"),
+    ("email with another suffix", "janedoe+a@googlemail.com", "janeroe+a@googlemail.com", "rows[0:]"),
+    ("end of a sentence", "Write to janedoe@gmail.com.", "Write to janeroe@gmail.com.", "rows[9:]"),
+    ("name", "Dear JANE  DOE, hello", "Dear JANE  ROE, hello", "rows[5:]"),
+    ("address", "to 12 Elm Lane Springfield!", "to 13 Elm Lane Springfield!", "rows[3:]"),
+    ("umlaut", "Hr. J\u00dcRGEN M\u00dcLLER", "Hr. J\u00dcRGEN M\u00d6LLER", "rows[4:]"),
+    ("decomposed", "\ufb01x Ju\u0308rgen Mu\u0308ller", "\ufb01x Ju\u0308rgen Mo\u0308ller", "rows[3:]"),
+    ("identifier", f"id={USER}", f"id={uuid.UUID(int=USER.int + 1)}", "rows[3:]"),
+    ("an identifier", USER, uuid.UUID(int=USER.int + 1), "rows[0:]"),
+    ("a path's part", "/u/janedoe@gmail.com/x", "/u/janeroe@gmail.com/x", "rows[3:]"),
+    ("bytes", b"to 415-555-0100", b"to 415-555-0101", "rows[3:]"),
+    ("bytearray", bytearray(b"to 4155550100"), bytearray(b"to 4155550101"), "rows[3:]"),
 ]
 
 
@@ -242,7 +242,7 @@ def test_found_across_blocks(known: KnownValues, filler: str, shift: int) -> Non
     for value in ("(415) 555-0100", "12 Elm Lane, Springfield", "janedoe@gmail.com"):
         text = before + value + " " + filler * BLOCK
         start = len(before) + value.startswith("(")
-        assert found_in(known, text) == [(f"rows[{start}:{len(before) + len(value)}]", "content")]
+        assert found_in(known, text) == [(f"rows[{start}:]", "content")]
 
 
 def test_real_looking_text_of_others_has_no_match() -> None:

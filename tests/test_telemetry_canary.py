@@ -6,7 +6,6 @@ import base64
 import hashlib
 import logging
 import os
-import threading
 import traceback
 import urllib.parse
 from collections import Counter, deque

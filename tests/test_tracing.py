@@ -75,11 +75,10 @@ OPERATIONS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "decode": (lambda phone: phone.encode().decode(), ["encode", "decode"]),
     "a join of its own": (lambda phone: phone[:1].join(["a", "b"]), ["[]", "str.join"]),
     "re": (lambda phone: re.sub(r"\D", "", phone), ["re.sub"]),
-    "a compiled pattern": (lambda phone: re.compile(r"\D").sub("", phone), ["sub"]),
     "json": (lambda phone: json.loads(json.dumps({"p": phone}))["p"], ["json.dumps", "json.loads"]),
     "hashlib": (
         lambda phone: hashlib.sha256(phone.encode()).hexdigest(),
-        ["encode", "hashlib.sha256", "HASH.hexdigest"],
+        ["encode", "hexdigest"],
     ),
     "base64": (lambda phone: base64.b64encode(phone.encode()), ["encode", "base64.b64encode"]),
     "a loop is one": (lambda phone: [phone := phone + "1" for _ in range(9)][-1], ["+"]),

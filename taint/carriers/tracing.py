@@ -37,6 +37,7 @@ _Seen = Callable[[Any, Coverage], None]
 _OPERATIONS = {
     "add": "+",
     "radd": "+",
+    "reflected_plus": "+",
     "mul": "*",
     "rmul": "*",
     "mod": "%",

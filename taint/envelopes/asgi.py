@@ -23,7 +23,7 @@ from taint.envelopes.envelope import Problem, open_envelope
 from taint.envelopes.http import HEADER, REQUEST, answer
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = ["MAX_BODY_BYTES", "EnvelopeMiddleware", "answering", "is_answering", "keep_body", "labelled_body"]
 
@@ -93,7 +93,7 @@ class EnvelopeMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and current_mode() is not Mode.OFF:
+        if scope["type"] == "http" and not is_off():
             found = [value for name, value in scope["headers"] if name == _NAME]
             if found or self._is_required:
                 exchange = _Exchange(self, scope, receive, send, found[0] if len(found) == 1 else b"".join(found))

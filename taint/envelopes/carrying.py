@@ -20,7 +20,7 @@ from taint.flows.zones import current_zone
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
-from taint.modes import Mode, current_mode
+from taint.modes import Mode, is_off
 from taint.policy import ENVELOPE_RULE, Flow, Outcome
 from taint.propagation.pairing import layered
 
@@ -46,7 +46,7 @@ def leaving(
     Returns:
         The envelope; None where there is nothing to say.
     """
-    if not (is_always or coverage_of(body)) or current_mode() is Mode.OFF:
+    if not (is_always or coverage_of(body)) or is_off():
         return None
     try:
         return seal(body, context=context, max_bytes=max_bytes, is_always=is_always)
@@ -72,7 +72,7 @@ def arrived(body: Body, envelope: object, *, channel: str, context: str = "", is
         context: As `leaving`.
         is_required: A body without an envelope is a gap too.
     """
-    if current_mode() is Mode.OFF or (envelope is None and not is_required):
+    if is_off() or (envelope is None and not is_required):
         return body
     try:
         opened = open_envelope(envelope, body, context=context)

@@ -31,7 +31,7 @@ from taint.envelopes.facts import distrusted
 from taint.errors import ConfigurationError
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = [
     "SUFFIX",
@@ -105,7 +105,7 @@ def read_file(path: Name) -> bytes:
 
 def _sealed(content: bytes, columns: Mapping[str, Labels]) -> str | None:
     placed = {_pointer(name): labels for name, labels in columns.items() if labels}
-    if not placed or current_mode() is Mode.OFF:
+    if not placed or is_off():
         return None
     try:
         return seal_at(content, placed, context=CONTEXT, max_bytes=MAX_BYTES)
@@ -145,7 +145,7 @@ def kept_labels(path: Name) -> dict[str, Labels]:
 
 
 def _opened(envelope: bytes | None, content: bytes) -> dict[str, Labels]:
-    if envelope is None or current_mode() is Mode.OFF:
+    if envelope is None or is_off():
         return {}
     opened = open_envelope(envelope, content, context=CONTEXT)
     if opened.problem is not None:

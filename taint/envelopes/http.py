@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from taint.envelopes.carrying import arrived, leaving
 from taint.envelopes.hosts import is_own_host
 from taint.envelopes.keys import current_keys
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = ["HEADER", "REQUEST", "RESPONSE", "add_to_request", "answer", "is_own", "read_response"]
 
@@ -42,7 +42,7 @@ def add_to_request(url: str, headers: MutableMapping[str, str], body: bytes | No
         headers: Of the request; changed in place.
         body: Its bytes with their labels; None where they are not known yet.
     """
-    if current_mode() is Mode.OFF:
+    if is_off():
         return
     headers.pop(HEADER, None)
     if not is_own(url) or body is None:

@@ -23,7 +23,7 @@ from taint.envelopes.carrying import arrived, claimed, report_problem
 from taint.envelopes.envelope import Problem, open_envelope
 from taint.envelopes.http import HEADER, REQUEST, answer
 from taint.losses import count_loss
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 
 __all__ = ["EnvelopeMiddleware"]
 
@@ -50,7 +50,7 @@ class EnvelopeMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Handle a request."""
         envelope = environ.get(_NAME)
-        if current_mode() is Mode.OFF or (envelope is None and not self._is_required):
+        if is_off() or (envelope is None and not self._is_required):
             return self.app(environ, start_response)
         is_known = self._read(environ, envelope)
         response = _Response(start_response, is_known=is_known)

@@ -150,7 +150,7 @@ def _raw_digests(known: KnownValues, way: Step, data: bytes) -> Iterator[Match]:
             for at in range(0, len(data), size):
                 labels = known.labels_behind(known.fingerprint(data[at : at + size]), Kind.DIGEST)
                 if labels:
-                    yield Match((way, f"[{at}:{at + size}]"), Evidence.DIGEST, labels)
+                    yield Match((way, f"[{at}:]"), Evidence.DIGEST, labels)
 
 
 def _scan_parts(known: KnownValues, parts: list[_Part]) -> list[Match]:
@@ -176,24 +176,23 @@ def _scan_parts(known: KnownValues, parts: list[_Part]) -> list[Match]:
         back = words.find(b" ", max(first + 1, last - OVERLAP), last)
         first = back + 1 if back >= 0 else last
     found: list[Match] = []
-    for (start, stop, evidence), labels in sorted(spans.items()):
+    for (start, _, evidence), labels in sorted(spans.items()):
         index = bisect_right(starts, start) - 1
         part = parts[index]
-        place = _place(part, start - starts[index], min(stop - starts[index], len(part.data)))
-        found.append(Match((part.way, place), evidence, labels))
+        found.append(Match((part.way, _place(part, start - starts[index])), evidence, labels))
     return found
 
 
-def _place(part: _Part, start: int, stop: int) -> str:
+def _place(part: _Part, start: int) -> str:
+    """Say where a match begins in the text as it was given; where it ends would tell how long the value is."""
     if part.is_plain:
-        return f"[{start}:{stop}]"
+        return f"[{start}:]"
     before = len(part.data[:start].decode(errors="replace"))
-    within = before + len(part.data[start:stop].decode(errors="replace"))
     text = part.text
     if isinstance(text, str) and len(folded(text)) == len(text):
-        return f"[{before}:{within}]"
+        return f"[{before}:]"
     places = foldable(text if isinstance(text, str) else text.decode())
-    return f"[{places[min(before, len(places) - 1)]}:{places[min(within, len(places) - 1)]}]"
+    return f"[{places[min(before, len(places) - 1)]}:]"
 
 
 _Span = tuple[int, int, Evidence, tuple[Labels, ...]]

@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -29,10 +29,10 @@ from taint.flows import selection
 from taint.flows.outcome import call_site
 from taint.guard import report_internal_error
 from taint.labels import Labels
-from taint.modes import Mode, current_mode
+from taint.modes import Mode, is_off
 from taint.policy import Flow, Outcome
 
-__all__ = ["discover", "discovered_flows", "discovering", "is_discovering"]
+__all__ = ["begin_scope", "discover", "discovered_flows", "discovering", "is_discovering", "scope_here"]
 
 _ADVICE = "It was compared in the same request or task, outside every zone, and may have selected what the sink got"
 _CARRYING = ("taint.carriers.comparing.", "taint.carriers.proxy.", "taint.carriers.number.")
@@ -48,7 +48,8 @@ class _Scope:
     compared: list[Flow] = field(default_factory=list)
 
 
-_scope: ContextVar[_Scope | None] = ContextVar("taint_discovered", default=None)
+scope_here: ContextVar[_Scope | None] = ContextVar("taint_discovered", default=None)
+"""The request or task that runs here, as far as it was said or found out."""
 
 
 @contextmanager
@@ -58,23 +59,28 @@ def discovering() -> Iterator[None]:
     For servers and workers that handle one after the other in a thread, without spans. It does nothing while
     discovery is off.
     """
-    token = _scope.set(_Scope(lambda: True))
+    token = begin_scope()
     try:
         yield
     finally:
-        _scope.reset(token)
+        scope_here.reset(token)
+
+
+def begin_scope() -> Token[_Scope | None]:
+    """Begin a request or task here; who began it sets the variable back."""
+    return scope_here.set(_Scope(lambda: True))
 
 
 def _current_scope() -> _Scope | None:
     """Give the request or task that runs here, if one can be told."""
-    scope = _scope.get()
+    scope = scope_here.get()
     if scope is not None and scope.is_same():
         return scope
     is_same = _is_here()
     if is_same is None:
         return None
     scope = _Scope(is_same)
-    _scope.set(scope)
+    scope_here.set(scope)
     return scope
 
 
@@ -105,7 +111,7 @@ class _Discoverer:
 
     def observe(self, labels: Labels, operation: str) -> None:
         """Remember a comparison of the program's own."""
-        if current_mode() is Mode.OFF or _is_own_work():
+        if is_off() or _is_own_work():
             return
         token = observation.observer.set(observation.NOBODY)
         try:
@@ -160,7 +166,7 @@ def discovered_flows(flows: Iterable[Flow], values: Iterable[object], *, sink: s
     """Give a gap for each comparison of this request or task whose data the sink may not use; as `selected_flows`."""
     if observation.otherwise is None or observation.observer.get() is not None:
         return []
-    scope = _scope.get()
+    scope = scope_here.get()
     if scope is None or not scope.compared or not scope.is_same():
         return []
     if any(flow.outcome is Outcome.VIOLATION for flow in flows) or all(map(selection.is_nothing, values)):

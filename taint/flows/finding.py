@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from taint.carriers.containers import Step, is_atomic, path_text, walk
@@ -124,7 +125,8 @@ def _flows_of_known(
     for evidence in (Evidence.CONTENT, Evidence.DIGEST):
         found = [(match.way, _deciding(match, purpose, sink)) for match in matches if match.evidence is evidence]
         flows += flows_of(found, sink=sink, purpose=purpose, mode=mode, evidence=evidence, keep_allowed=keep_allowed)
-    return flows
+    # A copy has no range of labels that could be replaced.
+    return [replace(flow, mode=Mode.BLOCK) if flow.mode is Mode.REDACT else flow for flow in flows]
 
 
 def _deciding(match: Match, purpose: str, sink: str) -> Labels:

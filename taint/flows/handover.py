@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from taint.carriers import observation, values
 from taint.evidence.current import of_tenant
 from taint.flows import selection
+from taint.flows.discovery import begin_scope, is_discovering, scope_here
 from taint.flows.zones import Zone
 from taint.modes import Mode
 from taint.policy import Flow
@@ -39,9 +40,11 @@ class clean_state:  # noqa: N801  # Used as a statement, as `zone` is.
 
     def __enter__(self) -> None:
         """Begin with nothing."""
-        if observation.active or values.collector is not None:
+        if observation.active or values.collector is not None or is_discovering():
             self._before = tuple(variable.get() for variable in _VARIABLES)
             _set(_NOTHING)
+            if is_discovering():
+                begin_scope()
         else:
             self._before = None  # No zone was ever entered, and no tenant named.
 
@@ -58,6 +61,7 @@ _VARIABLES: tuple[ContextVar[Any], ...] = (
     observation.collecting,
     of_tenant,
     selection.held,
+    scope_here,
 )
 _NOTHING = (None,) * len(_VARIABLES)
 

@@ -20,7 +20,7 @@ from taint.flows.declared import SINKS
 from taint.flows.outcome import call_site, carry_out
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS
-from taint.modes import Mode, current_mode
+from taint.modes import Mode, current_mode, is_off
 from taint.policy import Address, Flow, Outcome, current_decider
 from taint.telemetry import is_exporting
 
@@ -56,7 +56,7 @@ def unchecked() -> Iterator[None]:
 
 def has_sinks(kind: str) -> bool:
     """Tell, at next to no cost, whether the policy declares a sink of a kind at all."""
-    return kind in current_decider().addresses.kinds and current_mode() is not Mode.OFF
+    return kind in current_decider().addresses.kinds and not is_off()
 
 
 def sink_at(kind: str, *names: str) -> Address | None:

@@ -21,7 +21,7 @@ from taint.errors import ConfigurationError
 from taint.flows.collected import Collected
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
-from taint.modes import Mode, current_mode
+from taint.modes import is_off
 from taint.policy import current_policy
 from taint.policy.collecting import PLACES, FieldRule, field_rule
 from taint.policy.rules import Policy, matches_pattern
@@ -303,7 +303,7 @@ class CollectedFields:
 
     def __bool__(self) -> bool:
         """Tell whether anything is collected anywhere, as things stand now."""
-        return bool(self._own or current_policy().collected) and current_mode() is not Mode.OFF
+        return bool(self._own or current_policy().collected) and not is_off()
 
     def of(self, method: str, template: str | None) -> RouteFields:
         """Give the fields of a route; those of a policy that was read again, as soon as it is."""

@@ -1,9 +1,9 @@
 """Putting wrappers around library functions, and taking every one off again.
 
-One way for all of them: a plain function in the place of a Python function, and in the place of what C
-code gives a callable that seems to be that. `uninstall` puts the identical original back; where
-somebody else has meanwhile wrapped ours, it stays in their chain and passes everything through. A
-wrapped function can be pickled and copied as the native one can.
+A plain function stands in the place of a Python function, wrapt's function wrapper in that of a coroutine
+function, and in the place of what C code gives a callable that seems to be that. `uninstall` puts the
+identical original back; where somebody else has meanwhile wrapped ours, it stays in their chain and passes
+everything through. A wrapped function can be pickled and copied as the native one can.
 
 Most wrappers have nothing to do where no argument is a carrier: one test of each argument's type
 decides that here, and costs half of what a wrapt function wrapper does by itself.
@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
+
+import wrapt
 
 from taint.carriers.proxy import TaintedProxy
 from taint.carriers.text import TaintedBytes, TaintedStr
@@ -248,10 +250,12 @@ def _replacement(applied: _Applied) -> Any:
         return staticmethod(_calling(original.__func__, applied, _function))
     if isinstance(original, classmethod):
         return classmethod(_calling(original.__func__, applied, _method))
-    if type(original) is FunctionType:
+    if inspect.iscoroutinefunction(original):
+        return _coroutine_function(original, applied)
+    # A method in C, or compiled from Python, binds as one in Python does.
+    binds = is_method and not isinstance(original, type) and hasattr(type(original), "__get__")
+    if binds or type(original) is FunctionType:
         return _calling(original, applied, _method if is_method else _function)
-    if is_method and not isinstance(original, type) and hasattr(type(original), "__get__"):
-        return _calling(original, applied, _method)  # A method in C, or compiled from Python.
     kind = _NativeClass if isinstance(original, type) else _Native
     replacement = kind(_calling(original, applied, _function))
     replacement._native = original  # noqa: SLF001  # Ours.
@@ -267,16 +271,17 @@ def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any]
         replacement = _on_others(native, make(native, applied, wrapper.wrapper), wrapper.plain)
     else:
         replacement = make(native, applied, wrapper)
-    if inspect.iscoroutinefunction(native):  # For those who ask whether it is one.
-        replacement = _awaiting(replacement)
     return functools.update_wrapper(replacement, native)
 
 
-def _awaiting(replacement: Callable[..., Any]) -> Callable[..., Any]:
-    async def coroutine(*args: Any, **kwargs: Any) -> Any:
-        return await replacement(*args, **kwargs)
+def _coroutine_function(native: Any, applied: _Applied) -> Any:
+    """Stand for a coroutine function, which servers ask for, and call without arguments to see that it refuses."""
 
-    return coroutine
+    def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        wrapper: Any = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
+        return wrapper(wrapped, instance, args, kwargs) if applied.is_on else wrapped(*args, **kwargs)
+
+    return wrapt.FunctionWrapper(native, call)
 
 
 def _on_carriers(native: Any, concerned: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,8 +3,9 @@
 The module's functions are wrapped. A compiled pattern is a C object that nothing can be added to, and
 stays one: a program that compiles many runs at its own speed. Its methods, called on a labelled text,
 are followed in packages that are rewritten, and where the standard library does it for the program; in
-other code what they find is plain, and a zone is not told of it. A pattern whose own text is labelled comes in a `TaintedPattern`, and a
-match in a labelled text in a `TaintedMatch`. Both are the native ones for `isinstance`.
+other code what they find is plain, and a zone is not told of it. A pattern whose own text is labelled
+comes in a `TaintedPattern`, and a match in a labelled text in a `TaintedMatch`. Both are the native ones
+for `isinstance`.
 
 A template is expanded, and a user's function called, as often as natively.
 """

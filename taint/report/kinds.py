@@ -21,8 +21,8 @@ MAX_KINDS = 100_000
 MAX_TRACES = 2
 """So many traces are named for a kind; the rest are a number."""
 
-_POSITION = re.compile(r"\[\d+\]|:\d+(?=\)$)")
-"""A row, and the line of a comparison that a path ends with: what changes while a finding stays the same."""
+_POSITION = re.compile(r"\[\d+:?\]|:\d+(?=\)$)")
+"""A row, a place in a text, the line of a comparison at a path's end: what changes while a finding stays the same."""
 
 
 def without_indices(path: str) -> str:
