@@ -6,9 +6,10 @@ Sink: none.
 
 Covered: arguments of tasks by `delay`, `apply_async`, `send_task`, in chains, groups and chords, retried and delayed
 ones, with compression; what a task returns, for who waits for it and for the next task of a chain; every transport
-and result backend that stores text; workers that fork, threads, eager ones. Exactly with the serializer `json`, which
-is Celery's default; with `yaml` and `msgpack` as a whole. Who does not know the envelope passes over it: it is a
-header of the message, and a key of the result's record. Keys are those of docs/envelopes.md.
+and result backend that stores text; workers that fork, threads, eager ones. A task begins in no zone of another one.
+Exactly with the serializer `json`, which is Celery's default; with `yaml` and `msgpack` as a whole. Who does not know
+the envelope passes over it: it is a header of the message, and a key of the result's record. Keys are those of
+docs/envelopes.md.
 
 Not covered: the serializer `pickle` has no envelope: it carries labels by itself, unsigned as everything in it.
 Progress that a task reports by `update_state`; exceptions of tasks; zones, which end with the message: a task that
@@ -31,6 +32,7 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
 from taint.envelopes.carrying import arrived, leaving
 from taint.envelopes.envelope import MESSAGE_BYTES
+from taint.flows.handover import clean_state
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.propagation.json_tree import label_json_values, labelled_json
@@ -58,8 +60,11 @@ class CeleryIntegration(Integration):
         import celery.backends.base
         import kombu.message
         import kombu.messaging
+        from celery.signals import task_postrun, task_prerun
         from kombu.serialization import registry  # type: ignore[attr-defined]  # Not in its stubs.
 
+        task_prerun.connect(_begin, weak=False)
+        task_postrun.connect(_end, weak=False)
         # The signal `before_task_publish` comes before the body is made, `task_prerun` after it was read, in a
         # process that has not seen the message. All of them since kombu 5.0 and Celery 5.0.
         self._wrap(
@@ -75,9 +80,25 @@ class CeleryIntegration(Integration):
         registry.register("json", _dumps, _loads, content_type="application/json", content_encoding="utf-8")
 
     def _uninstall(self) -> None:
+        from celery.signals import task_postrun, task_prerun
         from kombu.serialization import registry  # type: ignore[attr-defined]  # Not in its stubs.
 
+        task_prerun.disconnect(_begin)
+        task_postrun.disconnect(_end)
         registry._encoders["json"], registry._decoders["application/json"] = self._native
+
+
+def _begin(sender: Any, **_signal: Any) -> None:
+    """Begin a task in no zone of the one before, which a worker's process or thread may have left open."""
+    if not sender.request.is_eager:  # Which is a call, of the zone that it stands in.
+        sender.request.taint_state = state = clean_state()
+        state.__enter__()
+
+
+def _end(sender: Any, **_signal: Any) -> None:
+    state = getattr(sender.request, "taint_state", None)
+    if state is not None:
+        state.__exit__()
 
 
 def _dumps(data: Any) -> str:

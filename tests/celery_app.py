@@ -55,6 +55,29 @@ def retried(self: Any, phone: str) -> Any:
 
 
 @app.task
+def leave_a_zone_open() -> int:
+    """Enter a zone and never leave it, and say in which process."""
+    taint.zone("advertising.audiences").__enter__()
+    return os.getpid()
+
+
+@app.task
+def compare(phone: str) -> Any:
+    """Compare a number, which is nobody's business outside of a zone; say what happened, and in which process."""
+    try:
+        return ["no match" if phone != "+1" else "match", os.getpid()]
+    except taint.PurposeViolationError as error:
+        return [error.violation.evidence, os.getpid()]
+
+
+@app.task
+def compare_in_zone(phone: str) -> Any:
+    """Compare a number in a zone, as the one that was left open would see it."""
+    with taint.zone("advertising.audiences"):
+        return compare(phone)
+
+
+@app.task
 def upload(phone: str) -> Any:
     """Use a number for advertising; say which spans the violation is linked to."""
     if not isinstance(trace.get_tracer_provider(), TracerProvider):

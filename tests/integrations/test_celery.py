@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import importlib
 import json
 import os
 import subprocess
@@ -151,6 +152,23 @@ def test_collection_span_is_linked(worker: Any) -> None:
     context = collection.get_span_context()
     assert ask(worker, "upload", number) == ["label", [[f"{context.trace_id:x}", f"{context.span_id:x}"]]]
     assert ask(worker, "upload", PHONE) is None
+
+
+def test_task_begins_in_no_zone(worker: Any) -> None:
+    """A zone that a task leaves open is not the next task's in the same process; a task's own zone is."""
+    left = {ask(worker, "leave_a_zone_open") for _ in range(6)}
+    compared = [ask(worker, "compare", phone()) for _ in range(6)]
+    assert left & {process for _, process in compared}
+    assert {what for what, _ in compared} == {"no match"}
+    assert ask(worker, "compare_in_zone", phone())[0] == "comparison"
+
+
+def test_eager_task_keeps_the_zone() -> None:
+    """A task that is called in the same process is in the zone of who calls it."""
+    celery_app = importlib.import_module("tests.celery_app")  # It installs the library.
+    with taint.zone("advertising.audiences", mode="block"):
+        assert celery_app.compare.apply((phone(),)).get()[0] == "comparison"
+    assert celery_app.compare.apply((phone(),)).get()[0] == "no match"
 
 
 def test_rotated_in_flight(worker: Any) -> None:
