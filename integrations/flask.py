@@ -136,7 +136,7 @@ def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], k
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             # Servers may refuse what is not an exact text (PEP 3333, "native strings").
-            if any([type(name) is not str or type(value) is not str for name, value in headers]):
+            if not _EXACT.issuperset([type(text) for pair in headers for text in pair]):
                 headers[:] = [(exact(name), exact(value)) for name, value in headers]
             return start_response(exact(status), headers, *rest)
 
@@ -153,11 +153,19 @@ def _is_native(request: Any, fields: RouteFields) -> bool:
     )
     return (
         not (has_body and not fields.places.isdisjoint(("body", "form", "file")))
-        and not ("path" in fields.places and fields.is_any("path", request.view_args or ()))
+        and not fields.is_any_of("path", tuple(request.view_args or ()))
         and not fields.may_be_in("query", environ.get("QUERY_STRING", "").encode("latin-1"))
         and not fields.may_be_in("cookie", environ.get("HTTP_COOKIE", "").encode("latin-1"))
-        and not ("header" in fields.places and fields.is_in_head(tuple(environ), request.headers.keys))
+        and not fields.is_any_of("header", tuple(environ), _header_name)
     )
+
+
+def _header_name(key: str) -> str:
+    """Give the name of a header as CGI has it; of what is none as well, which then is taken for one."""
+    return key.removeprefix("HTTP_").replace("_", "-")
+
+
+_EXACT = frozenset((str,))
 
 
 def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -39,6 +39,7 @@ from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, with_envelope
+from taint.modes import is_off
 from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import plain_document
 from taint.propagation.patches import Patch, Standing, Swap, Wrapper
@@ -114,7 +115,7 @@ class _Active:
         self.subject = next((one.subject for one in integrations if one.subject is not None), None)
 
     def fields_of(self, scope: Any, route: Any) -> RouteFields | None:
-        if not self.fields:
+        if is_off() or (route is None and not self.fields):
             return None
         method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
         fields = self.fields.of(method, _template(scope, route))
@@ -139,26 +140,50 @@ class _Kept:
 
     __slots__ = ("collection", "cookie", "fields", "header", "path", "query", "route")
 
-    def __init__(self, route: Any, fields: RouteFields | None) -> None:
-        self.route, self.fields = route, fields
+    def __init__(self, scope: Any, route: Any) -> None:
+        self.route = route
+        self.fields = fields = _active.fields_of(scope, route)
         self.collection: Collection | None = None
         self.header = self.cookie = self.query = self.path = _NOTHING
+        if route is None:
+            return  # The parameters of the path are not known yet.
+        headers, query, parameters = scope["headers"], scope["query_string"], scope.get("path_params", _KEY)
+        if fields is None:
+            self.header, self.cookie, self.query, self.path = headers, headers, query, parameters
+            return
+        names = tuple([name for name, _ in headers])
+        if b"cookie" not in names or not any(
+            fields.may_be_in("cookie", value) for name, value in headers if name == b"cookie"
+        ):
+            self.cookie = headers
+            if not fields.is_any_of("header", names, _text):
+                self.header = headers  # The cookies are one of them.
+        if not fields.may_be_in("query", query):
+            self.query = query
+        if not fields.is_any_of("path", tuple(parameters)):
+            self.path = parameters
+
+
+def _text(name: bytes) -> str:
+    return name.decode("latin-1")
 
 
 _NOTHING: Any = object()
 
 
+def _kept(scope: Any) -> _Kept:
+    route = scope.get("route")
+    kept: _Kept | None = scope.get(_KEY)
+    if kept is None or kept.route is not route:
+        kept = scope[_KEY] = _Kept(scope, route)
+    return kept
+
+
 def _collection(connection: Any, places: tuple[str, ...]) -> Collection | None:
-    """Give a request's collection, where anything may be collected in some places."""
+    """Give a request's collection, where anything is collected in some places."""
     try:
-        scope = connection.scope
-        route = scope.get("route")
-        kept = scope.get(_KEY)
-        if kept is None or kept.route is not route:
-            kept = scope[_KEY] = _Kept(route, _active.fields_of(scope, route))
+        kept = _kept(connection.scope)
         fields = kept.fields
-        if route is not None and all([_is_native(kept, fields, scope, place) for place in places]):
-            return None
         if fields is None or fields.places.isdisjoint(places):
             return None
         if kept.collection is None:
@@ -171,50 +196,12 @@ def _collection(connection: Any, places: tuple[str, ...]) -> Collection | None:
     return collection
 
 
-def _is_native(kept: _Kept, fields: RouteFields | None, scope: Any, place: str) -> bool:
-    """Tell whether nothing in one place of this request is collected for anything, and keep that."""
-    if place == "header":
-        headers = scope["headers"]
-        if fields is None or not _is_any_header(fields, headers):
-            kept.header = headers
-        return kept.header is headers
-    if place == "cookie":
-        headers = scope["headers"]
-        if fields is None or not _is_any_cookie(fields, headers):
-            kept.cookie = headers
-        return kept.cookie is headers
-    if place == "query":
-        query = scope["query_string"]
-        if fields is None or not fields.may_be_in("query", query):
-            kept.query = query
-        return kept.query is query
-    if place == "path":
-        parameters = scope.get("path_params", _KEY)
-        if fields is None or not fields.is_any("path", parameters):
-            kept.path = parameters
-        return kept.path is parameters
-    return fields is None
-
-
-def _is_any_header(fields: RouteFields, headers: Any) -> bool:
-    def names() -> list[str]:
-        return [name.decode("latin-1") for name, _ in headers]
-
-    return fields.is_in_head(tuple([name for name, _ in headers]), names)
-
-
-def _is_any_cookie(fields: RouteFields, headers: Any) -> bool:
-    return "cookie" in fields.places and any(
-        fields.may_be_in("cookie", value) for name, value in headers if name in (b"cookie", b"Cookie")
-    )
-
-
 def _reading(label: Callable[[Any, Any, Collection], Any], *places: str) -> Wrapper:
     """Give the wrapper of a property."""
 
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], _kwargs: Any) -> Any:
-        collection = _collection(instance, places)
         native = wrapped(*args)
+        collection = _collection(instance, places)
         return native if collection is None else label(native, instance, collection)
 
     return wrapper
@@ -234,9 +221,19 @@ def _keeping(kept_as: str, name: str, wrapper: Wrapper) -> Standing:
         def read(connection: Any) -> Any:
             scope = connection.scope
             kept = scope.get(_KEY)
-            if kept is None or kept.route is not scope.get("route") or found(kept) is not scope.get(name, _KEY):
+            if kept is None or kept.route is not scope.get("route"):
+                try:
+                    kept = _kept(scope)
+                except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
+                    report_internal_error("labelling a request", error)
+                    return native(connection)
+            given = scope.get(name, _KEY)
+            if found(kept) is not given:
                 return concerned(connection)
-            return native(connection)
+            value = native(connection)
+            if scope.get(name, _KEY) is not given and kept.header is given:
+                kept.header = kept.cookie = scope[name]  # `Headers` puts a list of its own there.
+            return value
 
         return read
 
@@ -294,9 +291,10 @@ def _begin(native: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Co
     # Its parameters by name: servers call an application without any, to see that it is no factory.
     @functools.wraps(native)
     async def begin(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        if not _active.integrations:  # Somebody has wrapped it, and keeps it.
-            return await native(self, scope, receive, send)
-        with clean_state():
+        if _active.integrations:
+            with clean_state():
+                await native(self, scope, receive, send)
+        else:  # Somebody has wrapped it, and keeps it.
             await native(self, scope, receive, send)
 
     return begin

@@ -97,27 +97,31 @@ class RouteFields:
         self.places = frozenset(place for rule in held for place in ((rule.place,) if rule.place else PLACES))
         self._answers: dict[tuple[str, tuple[str, ...]], _Answer | None] = {}
         self.labels: dict[_Answer, Labels] = {}
-        self._heads: dict[tuple[Any, ...], bool] = {}
+        self._heads: dict[str, dict[tuple[Any, ...], bool]] = {place: {} for place in self.places}
         self._sent: dict[str, re.Pattern[bytes]] = {}
 
     def is_any(self, place: str, names: Iterable[str]) -> bool:
         """Tell whether any of some fields is collected for anything: most requests have none."""
         return any(self.find(place, (name,)) is not None for name in names)
 
-    def is_in_head(self, keys: tuple[Any, ...], names: Callable[[], Iterable[str]]) -> bool:
-        """Tell whether any header of a request is collected for anything, as quickly as for all that look like it.
+    def is_any_of(self, place: str, keys: tuple[Any, ...], name_of: Callable[[Any], str] = str) -> bool:
+        """Tell as `is_any`, as quickly as may be for what looks the same with every request.
 
         Args:
-            keys: The headers' names as a server gives them, which one client sends with every request.
-            names: Gives their names.
+            place: Where they stand.
+            keys: The fields as they come: one client sends the same headers every time.
+            name_of: Gives the name of one.
         """
-        known = self._heads.get(keys)
+        if place not in self.places:
+            return False
+        heads = self._heads[place]
+        known = heads.get(keys)
         if known is None:
-            known = self.is_any("header", names())
+            known = self.is_any(place, map(name_of, keys))
             if len(keys) <= MOST_NAMES and sum(map(len, keys)) <= MAX_KEPT:
-                if len(self._heads) >= LONGEST_KEPT:
-                    self._heads.clear()
-                self._heads[keys] = known
+                if len(heads) >= LONGEST_KEPT:
+                    heads.clear()
+                heads[keys] = known
         return known
 
     def may_be_in(self, place: str, sent: bytes) -> bool:

@@ -85,7 +85,6 @@ known = _Known()
 
 LEAVES = frozenset((str, int, float, bool, type(None)))
 _CONTAINERS = frozenset((dict, list, tuple))
-_KNOWN = LEAVES | _CONTAINERS
 _MOST_CONTAINERS = 10_000
 
 
@@ -100,16 +99,17 @@ def is_plain_document(value: Any) -> bool:
     stack = [value]
     for _ in range(_MOST_CONTAINERS):
         here = stack.pop()
-        kinds = set(map(type, here))
         if type(here) is dict:
-            if not kinds <= LEAVES:
+            if not LEAVES.issuperset(map(type, here)):
                 return False
             here = here.values()
-            kinds = set(map(type, here))
-        if not kinds <= LEAVES:
-            if not kinds <= _KNOWN:
-                return False
-            stack.extend(item for item in here if type(item) in _CONTAINERS)
+        if not LEAVES.issuperset(map(type, here)):
+            for item in here:
+                kind = type(item)
+                if kind in _CONTAINERS:
+                    stack.append(item)
+                elif kind not in LEAVES:
+                    return False
         if not stack:
             return True
     return False

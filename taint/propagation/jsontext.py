@@ -271,4 +271,5 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in `json.encoder` or `json.decoder`."""
     if module.__name__ == "json.decoder":
         return patches_in(module, {"JSONDecoder.raw_decode": ForCarriers(_raw_decode)})
-    return patches_in(module, {"JSONEncoder.encode": Standing(_encode, _before_encode), "JSONEncoder.iterencode": _iterencode})
+    encode = Standing(_encode, _before_encode)
+    return patches_in(module, {"JSONEncoder.encode": encode, "JSONEncoder.iterencode": _iterencode})
