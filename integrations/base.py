@@ -20,7 +20,7 @@ import wrapt
 
 from taint.errors import IntegrationError
 from taint.guard import report_internal_error
-from taint.propagation.patches import Patch, apply_patches, revert_patches
+from taint.propagation.patches import Patch, Swap, apply_patches, revert_patches
 
 __all__ = ["Integration", "unmet"]
 
@@ -115,7 +115,7 @@ class Integration(ABC):
             raise
         self._is_on = True
 
-    def _wrap(self, patches: Iterable[Patch]) -> None:
+    def _wrap(self, patches: Iterable[Patch | Swap]) -> None:
         """Wrap functions of the library; they are put back by `uninstall`."""
         apply_patches(patches, group=self.identifier)
 

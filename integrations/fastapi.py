@@ -23,6 +23,7 @@ Not covered: what the integrations of Starlette and pydantic do not cover.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ from taint.flows.zones import zone
 from taint.integrations.base import Integration
 from taint.integrations.pydantic import PydanticIntegration
 from taint.integrations.starlette import StarletteIntegration
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Swap
 
 __all__ = ["FastapiIntegration", "in_zone"]
 
@@ -63,7 +64,7 @@ class FastapiIntegration(Integration):
         self._starlette.install()
         self._pydantic.install()
         # The one function between a handler's result and its serialisers; no event, nor a class to be given.
-        self._wrap((Patch(fastapi.routing, "serialize_response", _serialize),))
+        self._wrap((Swap(fastapi.routing, "serialize_response", _serializing),))
 
     def _uninstall(self) -> None:
         self._pydantic.uninstall()
@@ -95,12 +96,17 @@ def in_zone(purpose: str, *, name: str | None = None, mode: str | None = None) -
     return dependency
 
 
-async def _serialize(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    try:
-        return await wrapped(*args, **kwargs)
-    except Exception:
-        content = kwargs.get("response_content")
-        if not any(type(carrier) is TaintedProxy for _, carrier in carriers_in(content)):
-            raise
-        # pydantic and `jsonable_encoder` take numbers and dates of the exact type only. A twin: others hold the value.
-        return await wrapped(*args, **{**kwargs, "response_content": plain(copy.deepcopy(content))})
+def _serializing(native: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(native)
+    async def serialize(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await native(*args, **kwargs)
+        except Exception:
+            content = kwargs.get("response_content")
+            if not any(type(carrier) is TaintedProxy for _, carrier in carriers_in(content)):
+                raise
+            # pydantic and `jsonable_encoder` take numbers and dates of the exact type only. A twin: others hold the
+            # value.
+            return await native(*args, **{**kwargs, "response_content": plain(copy.deepcopy(content))})
+
+    return serialize

@@ -32,13 +32,14 @@ from typing import Any
 from taint.carriers.proxy import is_carrier
 from taint.envelopes.asgi import is_answering
 from taint.flows.handover import clean_state
-from taint.flows.requests import CollectedFields, Collection, Table
+from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
 from taint.flows.uploads import UploadedFile
 from taint.flows.zones import zone
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, flask_patches
+from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import labelled_json, plain_document
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
@@ -94,7 +95,7 @@ class FlaskIntegration(Integration):
 
                 request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # Of LocalProxy.
                 route = self._fields.of(request.method, None if request.url_rule is None else request.url_rule.rule)
-                if route.places:
+                if route.places and not _is_native(request, route):
                     subject = None if self._subject is None else functools.partial(self._subject, request)
                     _label_request(request, Collection(route, subject))
         except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
@@ -135,22 +136,51 @@ def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], k
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             # Servers may refuse what is not an exact text (PEP 3333, "native strings").
-            if any(is_carrier(name) or is_carrier(value) for name, value in headers):
+            if not _EXACT.issuperset([type(text) for pair in headers for text in pair]):
                 headers[:] = [(exact(name), exact(value)) for name, value in headers]
             return start_response(exact(status), headers, *rest)
 
         return wrapped(environ, start)
 
 
+def _is_native(request: Any, fields: RouteFields) -> bool:
+    """Tell whether nothing that a request has is collected for anything, and it may stay as it is."""
+    environ = request.environ
+    has_body = environ.get("CONTENT_LENGTH", "") not in ("", "0") or (
+        # Without a length there is a body where it comes in pieces, or in a protocol that has no need of one.
+        "HTTP_TRANSFER_ENCODING" in environ
+        or ("wsgi.input_terminated" in environ and not environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1."))
+    )
+    return (
+        not (has_body and not fields.places.isdisjoint(("body", "form", "file")))
+        and not fields.is_any_of("path", tuple(request.view_args or ()))
+        and not fields.may_be_in("query", environ.get("QUERY_STRING", "").encode("latin-1"))
+        and not fields.may_be_in("cookie", environ.get("HTTP_COOKIE", "").encode("latin-1"))
+        and not fields.is_any_of("header", tuple(environ), _header_name)
+    )
+
+
+def _header_name(key: str) -> str:
+    """Give the name of a header as CGI has it; of what is none as well, which then is taken for one."""
+    return key.removeprefix("HTTP_").replace("_", "-")
+
+
+_EXACT = frozenset((str,))
+
+
 def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if len(args) != 1:
+    if len(args) != 1 or args[0] is known.document:
         return wrapped(*args, **kwargs)
+    if is_plain(args[0]):
+        return known.written(wrapped, args[0], *args, **kwargs)
     made = detached(args[0], is_text=True)
     return labelled_json(wrapped(made.value, **kwargs), made)
 
 
 def _respond(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Write an answer of plain values: it goes to whoever asked, unless a middleware sees to its labels."""
+    if len(args) == 1 and not kwargs and is_plain(args[0]):
+        return known.written(wrapped, args[0], *args)
     made = wrapped(*plain_document(args), **plain_document(kwargs))
     if is_answering() and len(made.response) == 1:
         made.response = [answer_of(made.response[0], args[0] if len(args) == 1 else list(args) or kwargs)]

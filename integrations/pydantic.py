@@ -35,10 +35,10 @@ from taint.carriers.values import apply_labels, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived, exact
 from taint.labels import Labels
-from taint.propagation.follow import is_plain_document
+from taint.propagation.follow import LEAVES, is_plain_document
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import detached
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Standing
 
 __all__ = ["PydanticIntegration"]
 
@@ -66,8 +66,8 @@ class PydanticIntegration(Integration):
         self._wrap(
             (
                 Patch(model, "__init__", _init),
-                Patch(model, "model_validate", _validate),
-                Patch(adapter, "validate_python", _validate),
+                Patch(model, "model_validate", Standing(_validate, _validating)),
+                Patch(adapter, "validate_python", Standing(_validate, _validating)),
             )
         )
         if self.documents:
@@ -89,6 +89,15 @@ def _init(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
     wrapped(*args, **made.value)
     if made.labels:
         _relabelled(instance, kwargs)
+
+
+def _validating(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    def validate(*args: Any, **kwargs: Any) -> Any:
+        # A field by itself, as FastAPI asks for each parameter.
+        is_native = len(args) > 1 and type(args[1]) in LEAVES
+        return native(*args, **kwargs) if is_native else concerned(*args, **kwargs)
+
+    return validate
 
 
 def _validate(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

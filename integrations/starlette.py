@@ -24,6 +24,7 @@ that has parameters of its own, of which the inner route's is named.
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import types
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -32,14 +33,16 @@ from urllib.parse import parse_qsl
 
 from taint.carriers.values import apply_labels
 from taint.flows.handover import clean_state
-from taint.flows.requests import CollectedFields, Collection, Table
+from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
 from taint.flows.uploads import UploadedFile
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, with_envelope
+from taint.modes import is_off
+from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import plain_document
-from taint.propagation.patches import Patch, Wrapper
+from taint.propagation.patches import Patch, Standing, Swap, Wrapper
 
 __all__ = ["StarletteIntegration"]
 
@@ -78,18 +81,18 @@ class StarletteIntegration(Integration):
         # keeps what `form()` gives.
         self._wrap(
             (
-                Patch(applications.Starlette, "__call__", _begin),
-                Patch(connection, "headers", _reading(_headers, "header", "cookie")),
-                Patch(connection, "query_params", _reading(_query_params, "query")),
-                Patch(connection, "cookies", _reading(_cookies, "cookie")),
-                Patch(connection, "path_params", _reading(_path_params, "path")),
+                Swap(applications.Starlette, "__call__", _begin),
+                Patch(connection, "headers", _keeping("header", "headers", _reading(_headers, "header", "cookie"))),
+                Patch(connection, "query_params", _keeping("query", "query_string", _reading(_query_params, "query"))),
+                Patch(connection, "cookies", _keeping("cookie", "headers", _reading(_cookies, "cookie"))),
+                Patch(connection, "path_params", _keeping("path", "path_params", _reading(_path_params, "path"))),
                 Patch(connection, "url", _reading(_url, "path", "query")),
                 Patch(request, "body", _awaiting(_body, "body", "form", "file")),
                 Patch(request, "stream", _awaiting(_stream, "body", "form", "file")),
                 Patch(request, "json", _awaiting(_json, "body")),
                 Patch(request, "_get_form", _awaiting(_form, "form", "file")),
                 Patch(websockets.WebSocket, "receive", _awaiting(_receive, "body")),
-                Patch(responses.JSONResponse, "render", _render),
+                Patch(responses.JSONResponse, "render", Standing(_render, _rendering)),
             )
         )
         _active.set((*_active.integrations, self))
@@ -111,33 +114,86 @@ class _Active:
         self.fields = CollectedFields(*(one.collected for one in integrations))
         self.subject = next((one.subject for one in integrations if one.subject is not None), None)
 
-    def collection(self, connection: Any, scope: Any, route: Any) -> Collection | None:
-        if not self.fields:
+    def fields_of(self, scope: Any, route: Any) -> RouteFields | None:
+        if is_off() or (route is None and not self.fields):
             return None
         method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
         fields = self.fields.of(method, _template(scope, route))
-        if not fields.places:
-            return None
-        return Collection(fields, None if self.subject is None else functools.partial(self.subject, connection))
+        return fields if fields.places else None
 
 
 _active = _Active()
 
 
+class _Kept:
+    """What is known of one request since its route was found.
+
+    Attributes:
+        route: The route.
+        fields: What is collected with it; None for nothing.
+        collection: Made as soon as something may be labelled.
+        header: What the scope has for the headers, where none of them is collected for anything: they stay native.
+        cookie: The same, of the cookies among them.
+        query: The query string, where none of its fields is.
+        path: The parameters of the path, where none of them is.
+    """
+
+    __slots__ = ("collection", "cookie", "fields", "header", "path", "query", "route")
+
+    def __init__(self, scope: Any, route: Any) -> None:
+        self.route = route
+        self.fields = fields = _active.fields_of(scope, route)
+        self.collection: Collection | None = None
+        self.header = self.cookie = self.query = self.path = _NOTHING
+        if route is None:
+            return  # The parameters of the path are not known yet.
+        headers, query, parameters = scope["headers"], scope["query_string"], scope.get("path_params", _KEY)
+        if fields is None:
+            self.header, self.cookie, self.query, self.path = headers, headers, query, parameters
+            return
+        names = tuple([name for name, _ in headers])
+        if b"cookie" not in names or not any(
+            fields.may_be_in("cookie", value) for name, value in headers if name == b"cookie"
+        ):
+            self.cookie = headers
+            if not fields.is_any_of("header", names, _text):
+                self.header = headers  # The cookies are one of them.
+        if not fields.may_be_in("query", query):
+            self.query = query
+        if not fields.is_any_of("path", tuple(parameters)):
+            self.path = parameters
+
+
+def _text(name: bytes) -> str:
+    return name.decode("latin-1")
+
+
+_NOTHING: Any = object()
+
+
+def _kept(scope: Any) -> _Kept:
+    route = scope.get("route")
+    kept: _Kept | None = scope.get(_KEY)
+    if kept is None or kept.route is not route:
+        kept = scope[_KEY] = _Kept(scope, route)
+    return kept
+
+
 def _collection(connection: Any, places: tuple[str, ...]) -> Collection | None:
     """Give a request's collection, where anything is collected in some places."""
     try:
-        scope = connection.scope
-        route = scope.get("route")
-        kept = scope.get(_KEY)
-        if kept is None or kept[0] is not route:
-            kept = scope[_KEY] = (route, _active.collection(connection, scope, route))
-        collection: Collection | None = kept[1]
-        if collection is not None and not collection.fields.places.isdisjoint(places):
-            return collection
+        kept = _kept(connection.scope)
+        fields = kept.fields
+        if fields is None or fields.places.isdisjoint(places):
+            return None
+        if kept.collection is None:
+            subject = _active.subject
+            kept.collection = Collection(fields, None if subject is None else functools.partial(subject, connection))
+        collection: Collection = kept.collection
     except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
         report_internal_error("labelling a request", error)
-    return None
+        return None
+    return collection
 
 
 def _reading(label: Callable[[Any, Any, Collection], Any], *places: str) -> Wrapper:
@@ -149,6 +205,39 @@ def _reading(label: Callable[[Any, Any, Collection], Any], *places: str) -> Wrap
         return native if collection is None else label(native, instance, collection)
 
     return wrapper
+
+
+def _keeping(kept_as: str, name: str, wrapper: Wrapper) -> Standing:
+    """Give the wrapper of a property that is asked no more once nothing there is found to be collected.
+
+    Args:
+        kept_as: The attribute of `_Kept`.
+        name: What the scope has it as.
+        wrapper: Of the property.
+    """
+    found = operator.attrgetter(kept_as)
+
+    def before(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+        def read(connection: Any) -> Any:
+            scope = connection.scope
+            kept = scope.get(_KEY)
+            if kept is None or kept.route is not scope.get("route"):
+                try:
+                    kept = _kept(scope)
+                except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
+                    report_internal_error("labelling a request", error)
+                    return native(connection)
+            given = scope.get(name, _KEY)
+            if found(kept) is not given:
+                return concerned(connection)
+            value = native(connection)
+            if scope.get(name, _KEY) is not given and kept.header is given:
+                kept.header = kept.cookie = scope[name]  # `Headers` puts a list of its own there.
+            return value
+
+        return read
+
+    return Standing(wrapper, before)
 
 
 def _awaiting(label: Callable[..., Any], *places: str) -> Wrapper:
@@ -198,13 +287,17 @@ def _is_asked_inside(request: Any) -> bool:
     return bool(module.startswith("starlette."))
 
 
-def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return _clean(wrapped(*args, **kwargs))
+def _begin(native: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    # Its parameters by name: servers call an application without any, to see that it is no factory.
+    @functools.wraps(native)
+    async def begin(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        if _active.integrations:
+            with clean_state():
+                await native(self, scope, receive, send)
+        else:  # Somebody has wrapped it, and keeps it.
+            await native(self, scope, receive, send)
 
-
-async def _clean(work: Coroutine[Any, Any, None]) -> None:
-    with clean_state():
-        await work
+    return begin
 
 
 def _headers(native: Any, connection: Any, collection: Collection) -> Any:
@@ -301,6 +394,15 @@ async def _receive(read: Callable[[], Any], _socket: Any, collection: Collection
             begin = data[:1] if key == "text" else data[:1].decode("latin-1")
             message = {**message, key: collection.body(data, "application/json" if begin in "{[" else None)}
     return message
+
+
+def _rendering(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    def render(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 2 and not kwargs and is_plain(args[1]):  # noqa: PLR2004  # The response, its content.
+            return known.written(native, args[1], *args)
+        return concerned(*args, **kwargs)
+
+    return render
 
 
 def _render(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

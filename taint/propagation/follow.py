@@ -10,6 +10,7 @@ code refuse a proxy of them, and the library never breaks the program it watches
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from marshal import dumps as _marshal  # Before it is wrapped itself.
 from typing import Any
@@ -29,6 +30,7 @@ from taint.propagation.patches import CARRIERS, ForCarriers, Wrapper
 
 __all__ = [
     "CARRIERS",
+    "LEAVES",
     "Rule",
     "by_characters",
     "carry_pieces",
@@ -39,6 +41,7 @@ __all__ = [
     "followed",
     "is_plain",
     "is_plain_document",
+    "known",
     "labels_in_call",
     "lazily",
     "lost",
@@ -64,9 +67,24 @@ def is_plain(value: Any) -> bool:
     return True
 
 
-_LEAVES = frozenset((str, int, float, bool, type(None)))
+class _Known(threading.local):
+    """What a thread is writing at this moment, and was found plain as it began: the encoder need not ask again."""
+
+    document: object = None
+
+    def written(self, write: Callable[..., Any], document: object, *args: Any, **kwargs: Any) -> Any:
+        """Write a document that is plain."""
+        self.document = document
+        try:
+            return write(*args, **kwargs)
+        finally:
+            self.document = None  # Before anybody can put something into it.
+
+
+known = _Known()
+
+LEAVES = frozenset((str, int, float, bool, type(None)))
 _CONTAINERS = frozenset((dict, list, tuple))
-_KNOWN = _LEAVES | _CONTAINERS
 _MOST_CONTAINERS = 10_000
 
 
@@ -77,20 +95,21 @@ def is_plain_document(value: Any) -> bool:
     """
     kind = type(value)
     if kind not in _CONTAINERS:
-        return kind in _LEAVES
+        return kind in LEAVES
     stack = [value]
     for _ in range(_MOST_CONTAINERS):
         here = stack.pop()
-        kinds = set(map(type, here))
         if type(here) is dict:
-            if not kinds <= _LEAVES:
+            if not LEAVES.issuperset(map(type, here)):
                 return False
             here = here.values()
-            kinds = set(map(type, here))
-        if not kinds <= _LEAVES:
-            if not kinds <= _KNOWN:
-                return False
-            stack.extend(item for item in here if type(item) in _CONTAINERS)
+        if not LEAVES.issuperset(map(type, here)):
+            for item in here:
+                kind = type(item)
+                if kind in _CONTAINERS:
+                    stack.append(item)
+                elif kind not in LEAVES:
+                    return False
         if not stack:
             return True
     return False

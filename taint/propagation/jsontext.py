@@ -28,8 +28,8 @@ from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.losses import count_loss
-from taint.propagation.follow import carry_texts, covered, exact, is_plain, is_plain_document, piecewise
-from taint.propagation.patches import ForCarriers, Patch, is_ours, patches_in
+from taint.propagation.follow import carry_texts, covered, exact, is_plain, is_plain_document, known, piecewise
+from taint.propagation.patches import ForCarriers, Patch, Standing, is_ours, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 
 __all__ = ["patches"]
@@ -72,14 +72,36 @@ def _encode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kw
         return _quoted(encoder)(value)
     if len(args) != 1 or isinstance(value, str):
         return wrapped(*args, **kwargs)
-    if is_ours(type(encoder).iterencode) and not _has_default(encoder) and is_plain(value):
-        # As the native function, without asking the same again on the way.
-        chunks = type(encoder).iterencode.__wrapped__(encoder, value, _one_shot=True)
-        return "".join(chunks)
-    chunks = encoder.iterencode(value, _one_shot=True)
+    return _joined(encoder.iterencode(value, _one_shot=True))
+
+
+def _joined(chunks: _Chunks) -> str:
     if not isinstance(chunks, list | tuple):
         chunks = list(chunks)
     return join_pieces(list(chunks)) if any(type(chunk) is TaintedStr for chunk in chunks) else "".join(chunks)
+
+
+def _before_encode(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Encode what is plain as the native function does, without asking the same again on the way."""
+
+    def encode(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 2 and not kwargs:  # noqa: PLR2004  # The encoder, a value.
+            encoder, value = args
+            kind = type(value)
+            if kind is str:
+                return native(encoder, value)
+            iterencode = type(encoder).iterencode
+            if is_ours(iterencode) and (value is known.document or (kind in _SHAPES and is_plain(value))):
+                if not _has_default(encoder):
+                    return "".join(iterencode.__wrapped__(encoder, value, _one_shot=True))
+                if _FAST[0] is not None and encoder.indent is None:  # It is asked of bytes and sets, if at all.
+                    return _joined(_with_default(encoder, value))
+        return concerned(*args, **kwargs)
+
+    return encode
+
+
+_SHAPES = frozenset((dict, list, tuple))
 
 
 def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Chunks:
@@ -249,4 +271,5 @@ def patches(module: ModuleType) -> Iterator[Patch]:
     """Give what there is to wrap in `json.encoder` or `json.decoder`."""
     if module.__name__ == "json.decoder":
         return patches_in(module, {"JSONDecoder.raw_decode": ForCarriers(_raw_decode)})
-    return patches_in(module, {"JSONEncoder.encode": _encode, "JSONEncoder.iterencode": _iterencode})
+    encode = Standing(_encode, _before_encode)
+    return patches_in(module, {"JSONEncoder.encode": encode, "JSONEncoder.iterencode": _iterencode})

@@ -30,6 +30,7 @@ __all__ = [
     "CARRIERS",
     "ForCarriers",
     "Patch",
+    "Standing",
     "Swap",
     "Unless",
     "Wrapper",
@@ -74,6 +75,27 @@ class Unless:
 
     wrapper: Wrapper
     plain: frozenset[type]
+
+    def __call__(
+        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call the wrapper, whatever the arguments are."""
+        return self.wrapper(wrapped, instance, args, kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A wrapper before which a function stands that knows most calls to be none of its concern.
+
+    For what every request of a server goes through: it calls the native function itself, with no wrapper between.
+
+    Args:
+        wrapper: What is called for the others.
+        before: Gives that function, from the native one and the one that calls the wrapper.
+    """
+
+    wrapper: Wrapper
+    before: Callable[[Callable[..., Any], Callable[..., Any]], Callable[..., Any]]
 
     def __call__(
         self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -267,6 +289,8 @@ def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any]
     wrapper = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
     if isinstance(wrapper, ForCarriers):
         replacement = _on_carriers(native, make(native, applied, wrapper.wrapper))
+    elif isinstance(wrapper, Standing):
+        replacement = wrapper.before(native, make(native, applied, wrapper.wrapper))
     elif isinstance(wrapper, Unless):
         replacement = _on_others(native, make(native, applied, wrapper.wrapper), wrapper.plain)
     else:
