@@ -59,7 +59,7 @@ def consumed(broker: str, topic: str, count: int = 1, **options: Any) -> list[An
     """Read records from the beginning.
 
     The partition is assigned: a subscription that is made while the client's first request for metadata is on its way
-    is forgotten with the answer to that (kafka-python 3.0, `ClusterMetadata.set_topics`), and nothing is read for minutes.
+    is forgotten with the answer to that (kafka-python 3.0, `ClusterMetadata.set_topics`), and nothing is read.
     """
     consumer = kafka.KafkaConsumer(
         bootstrap_servers=broker,
