@@ -8,11 +8,10 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from taint.carriers.proxy import is_carrier
 from taint.carriers.values import apply_labels
 from taint.flows.collected import Collected
 from taint.flows.requests import Collection
-from taint.flows.uploads import UploadedFile
+from taint.flows.uploads import labelled_file
 from taint.guard import report_internal_error
 from taint.integrations.calls import exact
 
@@ -55,9 +54,9 @@ def label_uploads(files: Any, collection: Collection) -> None:
     for name, uploads in files.lists() if "file" in collection.fields.places else ():
         labels = collection.labels("file", name)
         for upload in uploads:
-            if labels and not is_carrier(upload.file):
+            if labels:
                 upload._name = collection.value(upload.name, "file", name)
-                upload.file = UploadedFile(upload.file, labels)
+                upload.file = labelled_file(upload.file, labels)
 
 
 def labelled_query(query: Any, collection: Collection, place: str) -> Any:
@@ -66,7 +65,9 @@ def labelled_query(query: Any, collection: Collection, place: str) -> Any:
         return query
     labelled = query.copy()
     for name, values in query.lists():
-        labelled.setlist(name, [collection.value(exact(value), place, name) for value in values])
+        # Of a form the labels of an envelope stay; those of a query are of all of it.
+        own = values if place == "form" else map(exact, values)
+        labelled.setlist(name, [collection.value(value, place, name) for value in own])
     labelled._mutable = query._mutable
     return labelled
 

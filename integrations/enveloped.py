@@ -7,14 +7,16 @@ the least that has to be wrapped so that a body keeps them; the middlewares of `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import carry, exact
-from taint.carriers.values import labels_of
-from taint.envelopes.asgi import is_answering, labelled_body
+from taint.carriers.values import apply_labels, labels_of
+from taint.envelopes.asgi import is_answering, labelled_body, labels_of_fields
 from taint.envelopes.http import HEADER, add_to_request, is_own, read_response
+from taint.flows.uploads import labelled_file
 from taint.integrations.outgoing import Message, add_sender
 from taint.losses import count_loss
 from taint.propagation.json_tree import labelled_json
@@ -31,6 +33,7 @@ __all__ = [
     "requests_patches",
     "send_envelope",
     "with_envelope",
+    "with_labelled_form",
 ]
 
 _LABELLED = "_taint_labelled"
@@ -56,8 +59,8 @@ def send_envelope(message: Message) -> None:
 def labelled_content(content: bytes | str, given: dict[str, Any]) -> bytes:
     """Give the body of a message with the labels of what it was made of.
 
-    Labels: those that it has; else of the value that JSON was made of, each where it stands; else of all
-    the parts of a body, on all of it.
+    Labels: those that it has; else of the value that JSON or a form was made of, each where it stands; else of
+    all the parts of a body, on all of it.
 
     Args:
         content: As it was made.
@@ -75,9 +78,20 @@ def labelled_content(content: bytes | str, given: dict[str, Any]) -> bytes:
     labels = labels_of(list(given.values()))
     if labels and len(given) == 1:
         (value,) = given.values()
+        if isinstance(value, Mapping | list | tuple):
+            form = _form(value)
+            return form if exact(form) == content else carry(content, labels)  # type: ignore[no-any-return]  # Bytes.
         if isinstance(value, str | bytes) and len(value) == len(content):
             return value.encode() if isinstance(value, str) else value
     return carry(content, labels) if labels else content
+
+
+def _form(fields: Any) -> bytes:
+    """Write a form as clients do, with the labels of its values; nothing where it is none of `name=value`."""
+    try:
+        return urllib.parse.urlencode(fields, doseq=True).encode()
+    except (TypeError, ValueError):
+        return b""
 
 
 def _labelled_response(response: Any, url: str, envelope: str | None, content: bytes) -> bytes:
@@ -175,8 +189,27 @@ def answer_of(content: Any, value: Any) -> Any:
     return labelled_content(content, {"json": value}) if is_answering() else exact(content)
 
 
+async def with_labelled_form(read: Callable[..., Any], request: Any, *args: Any, **kwargs: Any) -> Any:
+    """Read the form of a Starlette request with the labels of its envelope: parsers of forms copy by C code."""
+    was_read = request._form is not None
+    form = await read(*args, **kwargs)
+    labels_of_field = None if was_read else labels_of_fields(request.scope)
+    if labels_of_field is None or not form:
+        return form
+
+    def label(name: str, value: Any) -> Any:
+        labels = labels_of_field(name)
+        if isinstance(value, str) or not labels:
+            return apply_labels(value, labels)
+        value.filename, value.file = apply_labels(value.filename, labels), labelled_file(value.file, labels)
+        return value
+
+    request._form = labelled = type(form)([(name, label(name, value)) for name, value in form.multi_items()])
+    return labelled
+
+
 def flask_patches() -> Iterator[Patch]:
-    """Give what to wrap so that Flask reads a body with its labels, also where it limits its length."""
+    """Give what to wrap so that Flask reads a body with its labels, also where it limits its length, and its fields."""
     import werkzeug.wrappers
 
     def get_data(wrapped: Callable[..., Any], request: Any, args: Any, kwargs: Any) -> Any:
@@ -185,12 +218,48 @@ def flask_patches() -> Iterator[Patch]:
             return labelled_body(request.environ, data)
         return _decoded(data, labelled_body(request.environ, request._cached_data), None) if data else data
 
+    def load_form(wrapped: Callable[..., None], request: Any, args: Any, kwargs: Any) -> None:
+        own = vars(request)
+        was_read = "form" in own
+        wrapped(*args, **kwargs)
+        labels_of_field = None if was_read or "form" not in own else labels_of_fields(request.environ)
+        if labels_of_field is None:
+            return
+        form = own["form"].items(multi=True)
+        own["form"] = type(own["form"])([(name, apply_labels(value, labels_of_field(name))) for name, value in form])
+        for name, file in own["files"].items(multi=True):
+            file.filename = apply_labels(file.filename, labels_of_field(name))
+            file.stream = labelled_file(file.stream, labels_of_field(name))
+
     yield Patch(werkzeug.wrappers.Request, "get_data", get_data)
+    yield Patch(werkzeug.wrappers.Request, "_load_form_data", load_form)
 
 
 def django_patches() -> Iterator[Patch]:
-    """Give what to wrap so that Django's responses keep labels: it has every body made exact bytes."""
+    """Give what to wrap so that Django's bodies and forms keep labels: it has every response made exact bytes."""
+    import django.http.request
     import django.http.response
+
+    def about(request: Any) -> Any:
+        return getattr(request, "environ", None) or getattr(request, "scope", None) or {}
+
+    def body(wrapped: Callable[..., bytes], request: Any, _args: Any, _kwargs: Any) -> bytes:
+        return labelled_body(about(request), wrapped())
+
+    def load_form(wrapped: Callable[..., None], request: Any, args: Any, kwargs: Any) -> None:
+        wrapped(*args, **kwargs)
+        labels_of_field = labels_of_fields(about(request))
+        if labels_of_field is None or not hasattr(request, "_files"):
+            return
+        labelled = request._post.copy()
+        for name, values in request._post.lists():
+            labelled.setlist(name, [apply_labels(exact(value), labels_of_field(name)) for value in values])
+        labelled._mutable = request._post._mutable
+        request._post = labelled
+        for name, uploads in request._files.lists():
+            for upload in uploads:
+                upload._name = apply_labels(upload.name, labels_of_field(name))
+                upload.file = labelled_file(upload.file, labels_of_field(name))
 
     def make_bytes(wrapped: Callable[..., bytes], _response: Any, args: Any, kwargs: Any) -> bytes:
         content = wrapped(*args, **kwargs)
@@ -201,6 +270,8 @@ def django_patches() -> Iterator[Patch]:
         return data if data == content else carry(content, labels_of(value))
 
     yield Patch(django.http.response.HttpResponseBase, "make_bytes", make_bytes)
+    yield Patch(django.http.request.HttpRequest, "body", body)
+    yield Patch(django.http.request.HttpRequest, "_load_post_and_files", load_form)
 
 
 add_sender(send_envelope)  # Once; it is asked by the integrations that are on, and is nothing without them.

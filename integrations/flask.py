@@ -29,11 +29,10 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from taint.carriers.proxy import is_carrier
 from taint.envelopes.asgi import is_answering
 from taint.flows.handover import clean_state
 from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
-from taint.flows.uploads import UploadedFile
+from taint.flows.uploads import labelled_file
 from taint.flows.zones import zone
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
@@ -208,9 +207,9 @@ def _label_form(request: Any) -> None:
         own["form"] = type(own["form"])(collection.pairs(own["form"].items(multi=True), "form"))
     for name, file in own["files"].items(multi=True) if "files" in own else ():
         labels = collection.labels("file", name)
-        if labels and not is_carrier(file.stream):
+        if labels:
             file.filename = collection.value(file.filename, "file", name)
-            file.stream = UploadedFile(file.stream, labels)
+            file.stream = labelled_file(file.stream, labels)
 
 
 class _Kept:

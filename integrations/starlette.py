@@ -34,11 +34,11 @@ from urllib.parse import parse_qsl
 from taint.carriers.values import apply_labels
 from taint.flows.handover import clean_state
 from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
-from taint.flows.uploads import UploadedFile
+from taint.flows.uploads import labelled_file
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.calls import exact
-from taint.integrations.enveloped import answer_of, with_envelope
+from taint.integrations.enveloped import answer_of, with_envelope, with_labelled_form
 from taint.modes import is_off
 from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import plain_document
@@ -248,6 +248,8 @@ def _awaiting(label: Callable[..., Any], *places: str) -> Wrapper:
         collection = _collection(instance, places)
         if label is _body:
             wrapped = functools.partial(with_envelope, wrapped, instance)
+        elif label is _form:
+            wrapped = functools.partial(with_labelled_form, wrapped, instance)
         if collection is None or (is_raw and _is_asked_inside(instance)):
             return wrapped(*args, **kwargs)
         return label(functools.partial(wrapped, *args, **kwargs), instance, collection)
@@ -376,7 +378,7 @@ def _field(value: Any, name: str, collection: Collection) -> Any:
     labels = collection.labels("file", name)
     if labels:
         value.filename = collection.value(value.filename, "file", name)
-        value.file = UploadedFile(value.file, labels)
+        value.file = labelled_file(value.file, labels)
     return value
 
 

@@ -225,6 +225,25 @@ def test_policy_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert ":1: mode: 'x' is none of" in capsys.readouterr().err
 
 
+def test_policy_command_lists_addresses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each address that is a sink is listed with its sink, its purpose and its own mode; a sink without one is not."""
+    file = tmp_path / "taint.toml"
+    file.write_text(
+        '[sinks."ads.api"]\npurpose = "advertising.audiences"\nmode = "redact"\n'
+        'at = { http = ["https://b.example/*", "https://a.example/*"], file = ["/exports/*.csv"] }\n'
+        '[sinks."app.log"]\npurpose = "service.operations"\nat = { logger = ["shop.*"] }\n'
+        '[sinks."mailing"]\nmode = "report"\n',
+        encoding="utf-8",
+    )
+    assert main(["policy", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  file '/exports/*.csv': sink 'ads.api' for 'advertising.audiences', mode redact",
+        "  http 'https://a.example/*': sink 'ads.api' for 'advertising.audiences', mode redact",
+        "  http 'https://b.example/*': sink 'ads.api' for 'advertising.audiences', mode redact",
+        "  logger 'shop.*': sink 'app.log' for 'service.operations'",
+    ]
+
+
 def test_one_thing_is_said_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One rule is a rule, and two are rules."""
     rule = '[[rules]]\nname = "{}"\neffect = "allow"\nfrom = ["security"]\nto = ["advertising"]\n'

@@ -16,16 +16,26 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from taint.carriers.coverage import flat
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import carry, exact
 from taint.envelopes.carrying import arrived, claimed, report_problem
 from taint.envelopes.envelope import Problem, open_envelope
 from taint.envelopes.http import HEADER, REQUEST, answer
+from taint.envelopes.pointers import field_labels
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
 from taint.modes import is_off
 
-__all__ = ["MAX_BODY_BYTES", "EnvelopeMiddleware", "answering", "is_answering", "keep_body", "labelled_body"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "EnvelopeMiddleware",
+    "answering",
+    "is_answering",
+    "keep_body",
+    "labelled_body",
+    "labels_of_fields",
+]
 
 MAX_BODY_BYTES = 16 << 20
 """The largest body that is held back until its envelope is verified."""
@@ -69,6 +79,24 @@ def labelled_body(scope: MutableMapping[str, Any], body: bytes) -> bytes:
     if isinstance(known, Labels):
         return carry(body, known)  # type: ignore[no-any-return]  # As it came.
     return known if known is not None and known == body else body
+
+
+def labels_of_fields(scope: MutableMapping[str, Any]) -> Callable[[str], Labels] | None:
+    """Give what tells the labels of a form's field by its name; None where the body of the request has none.
+
+    Labels: of a field, where the envelope names it in a form of `name=value`; else those of all of the body, since
+    where a field begins and ends is the framework's to know.
+
+    Args:
+        scope: As for `labelled_body`.
+    """
+    known = scope.get(_KEY)
+    coverage = known if isinstance(known, Labels) else coverage_of(known)
+    if not coverage:
+        return None
+    whole = flat(coverage)
+    named = {} if isinstance(known, Labels) else field_labels(exact(known).decode("latin-1"), coverage)
+    return lambda name: named.get(name, whole)
 
 
 def keep_body(scope: MutableMapping[str, Any], body: bytes | Labels) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from taint.carriers.proxy import TaintedProxy
+from taint.carriers.proxy import TaintedProxy, is_carrier
+from taint.carriers.values import labels_of
+from taint.labels import Labels
 
-__all__ = ["UploadedFile"]
+__all__ = ["UploadedFile", "labelled_file"]
 
 _CONTENTS = frozenset(("getbuffer", "getvalue", "read", "read1", "readline", "readlines"))
 
@@ -24,3 +26,10 @@ class UploadedFile(TaintedProxy):
     def __next__(self) -> Any:
         """Give the next line, labelled."""
         return next(iter(self))
+
+
+def labelled_file(file: Any, labels: Labels) -> UploadedFile:
+    """Give an open file whose contents carry labels, joined to those that they carry already."""
+    if is_carrier(file):
+        return UploadedFile(file.__wrapped__, labels_of(file) | labels)
+    return UploadedFile(file, labels)

@@ -12,7 +12,7 @@ from typing import Any
 from taint.errors import ConfigurationError
 from taint.evidence import Evidence
 from taint.labels import Label
-from taint.policy import Outcome, Policy, current_policy, find_policy, load_policy, set_policy
+from taint.policy import Address, Outcome, Policy, current_policy, find_policy, load_policy, set_policy
 from taint.policy.explanation import explain
 from taint.policy.replay import Change, Replay, replay
 from taint.purposes import known_category, known_purpose
@@ -222,4 +222,12 @@ def _check(options: argparse.Namespace) -> int:
         f"{counted(len(policy.taxonomy.purposes), 'purpose')} ({policy.taxonomy.name}), "
         f"mode {policy.mode.value if policy.mode else 'of the process'}\n"
     )
+    for address in sorted(policy.addresses):
+        sys.stdout.write(f"  {_where(address, policy)}\n")
     return CHANGES if policy.warnings else NO_CHANGE
+
+
+def _where(address: Address, policy: Policy) -> str:
+    settings = policy.sinks.get(address.sink)
+    mode = "" if settings is None or settings.mode is None else f", mode {settings.mode.value}"
+    return f"{address.kind} {address.pattern!r}: sink {address.sink!r} for {address.purpose!r}{mode}"
