@@ -459,6 +459,11 @@ def test_the_command_line_says_what_is_missing(folder: Path) -> None:
     assert start(folder, "-m", "taint").returncode == 2
 
 
+def test_the_command_line_says_its_version(folder: Path) -> None:
+    """`--version` names the distribution and its version."""
+    assert start(folder, "-m", "taint", "--version").stdout == f"purpose-taint {taint.__version__}\n"
+
+
 @pytest.mark.parametrize("name", ["nothing", "nothing.part", "tpackage.nothing"])
 def test_the_command_line_says_which_module_is_missing(folder: Path, name: str) -> None:
     """A module that is not there ends with a message and status 2."""

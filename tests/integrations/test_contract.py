@@ -59,7 +59,7 @@ def targets() -> list[tuple[Any, str, Any]]:
 
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:read_text is deprecated:DeprecationWarning"  # kafka-python's, when this file is the first to import it.
+    "ignore:(read_text|open_text) is deprecated:DeprecationWarning"  # kafka-python's, when this file is the first to import it.
 )
 
 
