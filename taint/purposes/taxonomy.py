@@ -87,7 +87,10 @@ class Taxonomy:
             yield from self.purposes[key].parents
 
     def nearest(self, key: str, *, of: Iterable[str] | None = None) -> str | None:
-        """Give the known key that is spelled most like another, or that ends as it does: `email` is `user.contact.email`."""
+        """Give the known key that is spelled most like another, else one that ends as it does, if there is one.
+
+        `email` is nearest to `user.contact.email`.
+        """
         known = {one.lower(): one for one in (self.purposes if of is None else of)}
         found = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
         if not found or difflib.SequenceMatcher(None, key.lower(), found[0]).ratio() < _MISSPELT:

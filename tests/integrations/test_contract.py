@@ -58,9 +58,8 @@ def targets() -> list[tuple[Any, str, Any]]:
     return [(applied.patch.owner, applied.patch.name, applied.original) for applied in patches._applied]
 
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:(read_text|open_text) is deprecated:DeprecationWarning"  # kafka-python's, when this file is the first to import it.
-)
+# kafka-python's own, when this file is the first to import it.
+pytestmark = pytest.mark.filterwarnings("ignore:(read_text|open_text) is deprecated:DeprecationWarning")
 
 
 def run(code: str) -> str:
