@@ -56,7 +56,7 @@ def run_example(*arguments: str, module: str = "", **variables: str) -> subproce
     """Run the example, or one of its programs, as a user does."""
     command = [sys.executable, "-m", f"examples.tailored_audiences{module}", *arguments]
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"} | variables
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 @dataclass(frozen=True)
