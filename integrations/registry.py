@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Iterable
 
+import wrapt
+
 from taint.errors import IntegrationError
 from taint.integrations.base import Integration
 
@@ -76,8 +78,8 @@ def install_integrations(wanted: Iterable[str | Integration] | None = None) -> N
 
     Args:
         wanted: Identifiers, or integrations that were made with options; None for every one whose
-            library is installed. One of those with a version that is not supported is left out, and
-            that is logged.
+            library is installed. One of those that cannot be installed is left out, and that is logged
+            when the program imports the library: `sqlite3` is everywhere, and few programs use it.
 
     Raises:
         IntegrationError: One that was asked for is unknown, or its library is not there or not
@@ -94,9 +96,7 @@ def install_integrations(wanted: Iterable[str | Integration] | None = None) -> N
                 except IntegrationError as error:
                     if wanted is not None:
                         raise
-                    if str(item) not in _left_out:
-                        _left_out.add(str(item))
-                        _logger.warning("left out: %s", error)
+                    _leave_out(str(item), error)
         except IntegrationError:
             while len(_installed) > begun:
                 _installed.pop().uninstall()
@@ -121,6 +121,22 @@ def _install(integration: Integration) -> None:
             return
     integration.install()
     _installed.append(integration)
+
+
+def _leave_out(name: str, error: IntegrationError) -> None:
+    if name in _left_out:
+        return
+    _left_out.add(name)
+    if name in sys.modules:
+        _logger.warning("left out: %s", error)
+        return
+    told = str(error)
+
+    def say(_module: object) -> None:
+        if _installed:
+            _logger.warning("left out: %s", told)
+
+    wrapt.register_post_import_hook(say, name)
 
 
 def _is_present(name: str) -> bool:

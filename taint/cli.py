@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import runpy
 import sys
@@ -15,6 +16,7 @@ from taint.errors import TaintError
 from taint.launching import launch
 from taint.propagation.rewriting import script_code
 from taint.report import audit_commands, policy_commands, report_commands
+from taint.version import __version__
 
 Choices = Any  # argparse keeps the type of what `add_subparsers` gives to itself.
 
@@ -46,6 +48,9 @@ def _run_program(options: argparse.Namespace) -> int:
         sys.argv = [program, *options.arguments]
         if _launched([*options.package, program.partition(".")[0]]) is None:
             return 2
+        if not _is_module(program):
+            sys.stderr.write(f"there is no module {program!r} here. Give a name that `python -m` takes, or a script.\n")
+            return 2
         runpy.run_module(program, run_name="__main__", alter_sys=True)
         return 0
     path = Path(program)
@@ -69,6 +74,15 @@ def _run_program(options: argparse.Namespace) -> int:
     return 0
 
 
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            return False
+        raise
+
+
 def _launched(packages: Iterable[str]) -> bool | None:
     """Turn the library on; None where the environment or the policy is wrong, which is said."""
     try:
@@ -88,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     parser = argparse.ArgumentParser(prog="python -m taint", description="Keep personal data to its purpose.")
+    parser.add_argument("--version", action="version", version=f"purpose-taint {__version__}")
     choices = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(choices)
     policy_commands.add_parser(choices)

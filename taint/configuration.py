@@ -71,6 +71,7 @@ def configure(
         )
         raise ConfigurationError(msg)
     _check_switches(discover=discover, trace=trace)
+    _check_known_values(known_values)
     wanted = None if mode is None else Mode.parse(mode, setting="mode")
     keys = None if envelope_keys is None else EnvelopeKeys(envelope_keys)
     with ExitStack() as undo:
@@ -107,6 +108,15 @@ def _set_switches(*, discover: bool | None, trace: bool | None) -> None:
         set_discovery(is_on=discover)
     if trace is not None:
         set_tracing(is_on=trace)
+
+
+def _check_known_values(given: object) -> None:
+    if given is not None and not isinstance(given, bool | KnownValues):
+        msg = (
+            f"known_values is neither on nor off: {type(given).__name__!r}. True, False and a KnownValues are allowed. "
+            "Pass known_values=True."
+        )
+        raise ConfigurationError(msg)
 
 
 def _trail(audit: object) -> AuditFile | Literal[False] | None:

@@ -177,7 +177,7 @@ class Labels(frozenset[Label]):
 
     def __repr__(self) -> str:
         """Show the labels in a stable order."""
-        return f"Labels({sorted(map(repr, self))})"
+        return f"Labels([{', '.join(sorted(map(repr, self)))}])"
 
 
 NO_LABELS = Labels()

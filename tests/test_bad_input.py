@@ -40,6 +40,7 @@ MISTAKES: list[tuple[str, Callable[[], object], tuple[str, ...]]] = [
         lambda: taint.source(purpose="security", subject="who")(lambda: ""),
         ("'who'", "none"),
     ),
+    ("known", lambda: taint.configure(known_values="yes"), ("'str'", "True, False", "KnownValues")),  # type: ignore[arg-type]  # The error is the point.
     ("mode", lambda: taint.configure(mode="reprot"), ("'reprot'", "'block'", "Did you mean 'report'")),
     ("mode of a sink", lambda: taint.sink(purpose="advertising", mode="loud"), ("'loud'", "'block'")),
     ("mode of a record", lambda: record(mode="loud").__enter__(), ("'loud'", "'block'")),

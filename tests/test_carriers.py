@@ -502,3 +502,10 @@ def test_a_carrier_is_found_however_deep_it_is(deep: int, put: Callable[[Any], A
     circle: list[Any] = [[[0] * 3000] * 3000] * 3000
     circle.append(circle)
     assert not taint.labels_of(circle)
+
+
+def test_labels_show_themselves_as_they_are_written() -> None:
+    """What `labels_of` gives reads like code: the labels in it are not quoted."""
+    shown = repr(labels_of(taint.label("+14155550100", purpose="security.mfa", source="shop.enrol")))
+    assert shown.startswith("Labels([Label(purposes=frozenset({'security.mfa'})")
+    assert "4155550100" not in shown

@@ -244,6 +244,19 @@ def test_policy_command_lists_addresses(tmp_path: Path, capsys: pytest.CaptureFi
     ]
 
 
+def test_keys_that_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`policy --keys` lists purposes and categories with what they mean, those of the policy too; else none is."""
+    file = tmp_path / "taint.toml"
+    file.write_text('[purposes]\n"shop.loyalty" = { definition = "Give points." }\n', encoding="utf-8")
+    assert main(["policy", str(file), "--keys"]) == 0
+    purposes, _, categories = capsys.readouterr().out.partition("\ncategories\n")
+    assert "\n  shop.loyalty: Give points.\n" in purposes
+    assert "\n  security.mfa: " in purposes
+    assert "  user.contact.phone_number: " in categories
+    assert main(["policy", str(file)]) == 0
+    assert "shop.loyalty" not in capsys.readouterr().out
+
+
 def test_one_thing_is_said_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One rule is a rule, and two are rules."""
     rule = '[[rules]]\nname = "{}"\neffect = "allow"\nfrom = ["security"]\nto = ["advertising"]\n'

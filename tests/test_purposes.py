@@ -119,6 +119,8 @@ def test_former_key_of_fideslang() -> None:
         ("Security.MFA", "security.mfa"),
         ("security.mfax", "security.mfa"),
         ("advertizing", "advertising"),
+        ("mfa", "security.mfa"),
+        ("ads.audiences", "advertising.audiences"),
     ],
 )
 def test_unknown_purpose_suggests_the_nearest(written: str, nearest: str) -> None:
@@ -146,10 +148,22 @@ def test_own_purpose_needs_a_declaration() -> None:
     assert not is_allowed(frozenset({"shop.loyalty"}), "marketing")
 
 
-def test_unknown_category_suggests_the_nearest() -> None:
-    """A misspelt category is an error that says which is meant; fideslang's pass."""
-    with pytest.raises(taint.ConfigurationError, match=r"Did you mean 'user\.contact\.phone_number'"):
-        taint.label("x", purpose="security.mfa", category="user.contact.phone")
+@pytest.mark.parametrize(
+    ("written", "nearest"),
+    [
+        ("user.contact.phone", r"user\.contact\.phone_number"),
+        ("user.phone", r"user\.contact\.phone_number"),
+        ("email", r"user\.contact\.email"),
+    ],
+)
+def test_unknown_category_suggests_the_nearest(written: str, nearest: str) -> None:
+    """A misspelt category, or one of which only the end was written, is an error that says which is meant."""
+    with pytest.raises(taint.ConfigurationError, match=f"Did you mean '{nearest}'"):
+        taint.label("x", purpose="security.mfa", category=written)
+
+
+def test_categories_are_those_of_fideslang() -> None:
+    """A key of fideslang passes as it is."""
     assert category_key("user.contact.phone_number") == "user.contact.phone_number"
 
 

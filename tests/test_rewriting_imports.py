@@ -459,6 +459,28 @@ def test_the_command_line_says_what_is_missing(folder: Path) -> None:
     assert start(folder, "-m", "taint").returncode == 2
 
 
+def test_the_command_line_says_its_version(folder: Path) -> None:
+    """`--version` names the distribution and its version."""
+    assert start(folder, "-m", "taint", "--version").stdout == f"purpose-taint {taint.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing.part", "tpackage.nothing"])
+def test_the_command_line_says_which_module_is_missing(folder: Path, name: str) -> None:
+    """A module that is not there ends with a message and status 2."""
+    write(folder, {"tpackage/__init__.py": ""})
+    done = start(folder, "-m", "taint", "run", "-m", name)
+    expected = f"there is no module {name!r} here. Give a name that `python -m` takes, or a script.\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_a_module_that_misses_another_shows_its_own_error(folder: Path) -> None:
+    """What a module imports in vain is told by its traceback, not taken for the module itself."""
+    write(folder, {"tpackage/__init__.py": "import nothing", "tpackage/part.py": ""})
+    done = start(folder, "-m", "taint", "run", "-m", "tpackage.part")
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'nothing'\n")
+
+
 def test_a_module_that_a_post_import_hook_waits_for_is_rewritten(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
@@ -9,6 +10,7 @@ from types import FrameType
 from taint.errors import PurposeViolationError
 from taint.policy import CallSite, Flow, Outcome
 from taint.telemetry import emit
+from taint.telemetry import is_heard as is_telemetry_heard
 
 __all__ = [
     "Listener",
@@ -32,6 +34,8 @@ Watcher = Callable[[object, str, str, str], None]
 _listeners: tuple[Listener, ...] = ()
 _watchers: tuple[Watcher, ...] = ()
 _PACKAGE = __name__.partition(".")[0]
+_logger = logging.getLogger("taint")
+_is_unheard_said = False
 _own: tuple[str, ...] = (_PACKAGE + ".", "wrapt.", "contextlib")
 
 
@@ -117,5 +121,21 @@ def carry_out(flows: Sequence[Flow]) -> None:
             stopped = flow
         for listener in _listeners:
             listener(flow)
+        if flow.outcome is Outcome.VIOLATION and flow.suppressed is None and not (flow.stops or _listeners):
+            _say_unheard(flow)
     if stopped is not None:
         raise PurposeViolationError(stopped)
+
+
+def _say_unheard(flow: Flow) -> None:
+    """Log the first violation that goes on where nobody would learn of it: a mode `report` that reports nothing."""
+    global _is_unheard_said  # noqa: PLW0603  # Once a process.
+    if _is_unheard_said or is_telemetry_heard():
+        return
+    _is_unheard_said = True
+    _logger.warning(
+        "%s It goes on, in mode %r, and nobody is told of this one or the next: no OpenTelemetry SDK is set up, and no "
+        "audit file. Set one up, or write one: taint.configure(audit='audit.jsonl'). This is said once.",
+        flow.message,
+        flow.mode.value,
+    )

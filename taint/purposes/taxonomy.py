@@ -24,6 +24,7 @@ __all__ = ["TAXONOMIES", "Purpose", "Taxonomy", "built_in", "current_taxonomy", 
 TAXONOMIES = ("taint", "fideslang", "dpv")
 
 _DATA = Path(__file__).parent / "data"
+_MISSPELT = 0.8  # As alike as a key and its misspelling are; below that what a key ends with tells more.
 _REMEMBERED = 10_000  # Keys whose ancestors are kept: those that nobody declared may arrive from outside.
 
 
@@ -86,9 +87,16 @@ class Taxonomy:
             yield from self.purposes[key].parents
 
     def nearest(self, key: str, *, of: Iterable[str] | None = None) -> str | None:
-        """Give the known key that is spelled most like another, if one is."""
+        """Give the known key that is spelled most like another, else one that ends as it does, if there is one.
+
+        `email` is nearest to `user.contact.email`.
+        """
         known = {one.lower(): one for one in (self.purposes if of is None else of)}
         found = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+        if not found or difflib.SequenceMatcher(None, key.lower(), found[0]).ratio() < _MISSPELT:
+            last = key.lower().rpartition(".")[2]
+            alike = [one for one in known if last and f"{one.rpartition('.')[2]}_".startswith(f"{last}_")]
+            found = sorted(alike, key=lambda one: (len(one), one)) or found
         return known[found[0]] if found else None
 
     def extended(self, purposes: Iterable[Purpose], categories: Mapping[str, str]) -> Taxonomy:

@@ -41,6 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     checking.add_argument("file", nargs="?", help=_DEFAULT)
     checking.add_argument("--environment", metavar="NAME", help="which of its environments holds")
+    checking.add_argument("--keys", action="store_true", help="print every purpose and category that may be named, too")
     checking.set_defaults(run=lambda options: _guarded(_check, options))
 
 
@@ -224,6 +225,11 @@ def _check(options: argparse.Namespace) -> int:
     )
     for address in sorted(policy.addresses):
         sys.stdout.write(f"  {_where(address, policy)}\n")
+    if options.keys:
+        purposes = {key: purpose.definition for key, purpose in policy.taxonomy.purposes.items()}
+        for title, keys in (("purposes", purposes), ("categories", policy.taxonomy.categories)):
+            lines = (f"  {key}: {definition}\n" for key, definition in sorted(keys.items()))
+            sys.stdout.write(f"\n{title}\n{''.join(lines)}")
     return CHANGES if policy.warnings else NO_CHANGE
 
 

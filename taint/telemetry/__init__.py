@@ -3,6 +3,7 @@
 from taint.losses import count_loss
 from taint.telemetry.emission import declassified, emit, flush, is_exporting, policy_reloaded, reset, set_up
 from taint.telemetry.metrics import count_check, observe_known_values
+from taint.telemetry.providers import is_heard
 
 __all__ = [
     "count_check",
@@ -11,6 +12,7 @@ __all__ = [
     "emit",
     "flush",
     "is_exporting",
+    "is_heard",
     "observe_known_values",
     "policy_reloaded",
     "reset",

@@ -58,6 +58,10 @@ def targets() -> list[tuple[Any, str, Any]]:
     return [(applied.patch.owner, applied.patch.name, applied.original) for applied in patches._applied]
 
 
+# kafka-python's own, when this file is the first to import it.
+pytestmark = pytest.mark.filterwarnings("ignore:(read_text|open_text) is deprecated:DeprecationWarning")
+
+
 def run(code: str) -> str:
     """Run a program in a fresh interpreter and give what it prints."""
     done = subprocess.run(
@@ -96,7 +100,7 @@ def test_documents(name: str) -> None:
     for part in ("Source: ", "Sink: ", "Covered: ", "Not covered: ", "    import taint\n", f'integrations=["{name}"]'):
         assert part in text
     table = (CHECKOUT / "docs" / "integrations.md").read_text(encoding="utf-8")
-    assert f"\n| `{name}` |" in table
+    assert table.count(f"\n| `{name}` |") == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -211,6 +215,29 @@ def test_library_that_is_not_there() -> None:
 
     with pytest.raises(taint.IntegrationError, match="'no-such-distribution' is not installed"):
         taint.install(integrations=[Absent()])
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("taint.install()", 0),
+        ("taint.install(); import orjson", 1),
+        ("import orjson; taint.install()", 1),
+        ("import orjson; taint.install(); taint.uninstall(); taint.install()", 1),
+        ("taint.install(); taint.uninstall(); import orjson", 0),
+        ("taint.install(integrations=['idna']); import orjson", 0),
+    ],
+)
+def test_what_is_left_out_is_said_when_it_is_imported(program: str, said: int) -> None:
+    """A library that cannot be followed is named, once, in a program that imports it, and in no other."""
+    lines = [
+        "import logging, sys, taint",
+        "from taint.integrations.orjson import OrjsonIntegration",
+        "OrjsonIntegration.requires = ('orjson>=999',)",
+        "logging.basicConfig(stream=sys.stdout, format='%(message)s')",
+        program,
+    ]
+    assert run("\n".join(lines)).count("left out: integration 'orjson'") == said
 
 
 @pytest.mark.parametrize(

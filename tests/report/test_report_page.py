@@ -325,6 +325,16 @@ def test_flows_without_labels_or_names(opened: Opened, tmp_path: Path) -> None:
         assert words in said
 
 
+def test_what_was_selected_has_no_place(opened: Opened, tmp_path: Path) -> None:
+    """A path is where a value stands; what a comparison selected is said as it is."""
+    paths = ("rows[0].phone", "selected by == in shop.jobs.match (jobs.py:41)")
+    page = opened(_page_of(tmp_path, [flow_line(at, path=path) for at, path in enumerate(paths)]))
+    said = page.inner_text("#table").replace("\u200b", "")
+    assert "at rows[*].phone" in said
+    assert "selected by == in shop.jobs.match" in said
+    assert "at selected" not in said
+
+
 # Change a field, and wait for the count that follows; 150 ms of it are the wait for more letters.
 TIMED = """async ([name, value]) => {
   const field = document.getElementById('filters').elements[name];

@@ -429,6 +429,8 @@
     return [make("small", {}, title), ...shownTraces, ...(more ? [make("small", {}, `and of ${counted(more, "other flow")}`)] : [])];
   }
 
+  const placed = (path) => (!path || path.startsWith("selected by ") ? path : `at ${path}`);
+
   const soft = (text) => (text ? [make("small", {}, ...breakable(text))] : []);
 
   function row(kind) {
@@ -450,7 +452,7 @@
         ...(last ? [make("small", {}, period(first, last))] : [])],
       ["Collected by", "", ...collected],
       ["Used by", "", make("div", { className: "name" }, ...breakable(text("sink"))), ...soft(`for ${text("purpose")}`)],
-      ["How it is known", "", make("div", {}, text("evidence")), ...soft(text("path") && `at ${text("path")}`), ...soft(`by rule ${text("rule")}`),
+      ["How it is known", "", make("div", {}, text("evidence")), ...soft(placed(text("path"))), ...soft(`by rule ${text("rule")}`),
         ...soft(text("mode") && `mode ${text("mode")}`), ...soft(text("note"))],
       ["Call", "", ...(place ? [make("code", {}, ...breakable(place)), ...soft(text("function"))] : [make("span", { className: "soft" }, "not known")]),
         ...soft(text("test") && `in test ${text("test")}`)],
