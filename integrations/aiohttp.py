@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from http.cookies import SimpleCookie
 from typing import Any
 
 import wrapt
@@ -186,8 +187,6 @@ def _anew(
     args: tuple[Any, ...], kwargs: dict[str, Any], given: Given, changed: Given
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Give the arguments of a request of other parts."""
-    from http.cookies import SimpleCookie
-
     from multidict import CIMultiDict
 
     kwargs = dict(kwargs)

@@ -474,17 +474,19 @@ GROWING: list[Callable[[Any], object]] = [
 def test_time_grows_with_the_length(at: int) -> None:
     """Text of many ranges takes time in step with its length: 16 times as long is far from 256 times as slow."""
 
-    def seconds(text: Any, turns: int) -> float:
-        best = float("inf")
-        for _ in range(turns):
-            start = time.perf_counter()
-            GROWING[at](text)
-            best = min(best, time.perf_counter() - start)
-        return best
+    def seconds(text: Any) -> float:
+        start = time.process_time()  # Others may have the processor meanwhile.
+        GROWING[at](text)
+        return time.process_time() - start
 
     unit = "é\t" + carry_text("415 5", SECURITY) + ",\n"
     small, large = TaintedStr().join([unit] * 200), TaintedStr().join([unit] * 3200)
-    assert seconds(large, 2) < seconds(small, 3) * 16 * 8 + 0.02
+    best_small = best_large = float("inf")
+    for _ in range(20):  # The least of several is what it takes; a busy machine needs more of them.
+        best_small, best_large = min(best_small, seconds(small)), min(best_large, seconds(large))
+        if best_large < best_small * 16 * 8 + 0.02:
+            return
+    pytest.fail(f"{best_large / best_small:.0f} times as slow")
 
 
 @pytest.mark.parametrize("deep", [0, 1, 2, 5])

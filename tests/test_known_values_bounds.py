@@ -150,7 +150,7 @@ def test_every_collection_of_a_value_is_known() -> None:
 
 def test_sets_of_labels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number of sets of labels, later ones keep purpose, category and source, and nothing is lost."""
-    monkeypatch.setattr("taint.evidence.known.FULL_LABEL_SETS", 10)
+    monkeypatch.setattr("taint.evidence.label_sets.FULL_LABEL_SETS", 10)
     known = KnownValues(max_values=1000)
     for number in range(100):
         assert known.remember(email(number), labels_for("security.mfa", str(number)))

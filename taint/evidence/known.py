@@ -33,10 +33,12 @@ from taint.evidence.fingerprints import (
     shared_fingerprint,
 )
 from taint.evidence.forms import Forms, normal_forms, region_of, text_of
+from taint.evidence.generation import Generation
+from taint.evidence.label_sets import COMMON, LabelSets
 from taint.evidence.shared import SharedFile, write_shared
-from taint.evidence.table import BUCKETS, NUMBER, Filter, Kind, Lookup, Table, filter_bits
+from taint.evidence.table import BUCKETS, NUMBER, Kind, Lookup, filter_bits
 from taint.guard import report_internal_error
-from taint.labels import Label, Labels, without_steps
+from taint.labels import Labels
 
 __all__ = ["KnownValues", "Statistics"]
 
@@ -47,16 +49,10 @@ _DIGEST = Kind.DIGEST << 22
 _SUBJECT = Kind.SUBJECT << 22
 _ANCHOR = Kind.ANCHOR << 22
 _KINDS = 3 << 22
-COMMON = NUMBER
-"""In place of labels: seen from too many people to belong to any of them."""
-
 MAXIMUM_WORDS = 7
 ANCHOR_PLACES = 3
 SHORTEST_ANCHOR = 4
 """A value of several words is found by its longest word, one of the first three, of four letters at least."""
-
-FULL_LABEL_SETS = 16_384
-"""Sets of labels that are kept whole; of later ones only purposes, category and source are."""
 
 RECENT = 65_536
 """Values of which it is known without working out their forms that they are remembered: hashes, 3 MB of them."""
@@ -94,30 +90,6 @@ class Statistics:
     unread: int
     label_sets: int
     reduced_label_sets: int
-
-
-class _Generation:
-    __slots__ = ("born", "filter", "table", "values", "waiting")
-
-    def __init__(self, bits: int) -> None:
-        self.table = Table()
-        self.filter = Filter(bits)
-        self.values = 0
-        self.born = time.monotonic()
-        self.waiting: list[tuple[int, list[int]]] = []
-
-    def settle(self) -> None:
-        """Put the fingerprints that wait into the table: many at once cost half."""
-        batch, self.waiting = self.waiting, []
-        self.table.add_all(batch)
-
-    def find(self, fingerprint: int) -> list[int]:
-        """Give what is known of a text; the filter spares a new one the search."""
-        if not self.filter.passes(fingerprint):
-            return []
-        if self.waiting:
-            self.settle()
-        return self.table.find(fingerprint)
 
 
 class KnownValues:
@@ -195,13 +167,10 @@ class KnownValues:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._young = _Generation(self._bits)
-        self._old: _Generation | None = None
+        self._young = Generation(self._bits)
+        self._old: Generation | None = None
         self._all_filter = self._young.filter  # One, until there is an old generation too.
-        self._labels: list[Labels] = []
-        self._numbers: dict[Labels, int] = {}
-        self._has_subject: list[bool] = []
-        self._reduced: dict[tuple[Any, ...], int] = {}
+        self._labels = LabelSets()
         self._recent: set[int | None] = set()
         self._evicted = 0
         self._refused: dict[str, int] = {}
@@ -308,12 +277,10 @@ class KnownValues:
 
     def _remember(self, forms: Forms, labels: Labels) -> bool:
         first = self.fingerprint(forms.texts[0])
-        number = self._numbers.get(labels)
+        number = self._labels.number(labels)
         if number is None:
-            number = self._number(labels)
-            if number is None:
-                self._refused["labels"] = self._refused.get("labels", 0) + 1
-                return False
+            self._refused["labels"] = self._refused.get("labels", 0) + 1
+            return False
         here = self._young.find(first)
         is_new = not any(one & _KINDS == _TEXT for one in here)
         if is_new:
@@ -325,7 +292,7 @@ class KnownValues:
                     self._old.values -= 1  # It moves.
             self._young.values += 1
         is_known = not is_new and _TEXT | number in here
-        if (here or self._has_subject[number]) and self._is_common(first, here, labels, is_new=is_new):
+        if (here or self._labels.has_subject[number]) and self._is_common(first, here, labels, is_new=is_new):
             self._refused["subjects"] = self._refused.get("subjects", 0) + 1
             if _TEXT | COMMON in here and not is_new:
                 return False
@@ -419,25 +386,6 @@ class KnownValues:
                     table.add(first, payload)
         return len(counted) > self.max_subjects
 
-    def _number(self, labels: Labels) -> int | None:
-        if len(self._numbers) < FULL_LABEL_SETS:
-            number = len(self._labels)
-            labels = Labels(map(without_steps, labels)) if any(label.steps for label in labels) else labels
-            self._labels.append(labels)
-            self._has_subject.append(any(label.subject is not None for label in labels))
-            self._numbers[labels] = number
-            return number
-        key = tuple(sorted((tuple(sorted(one.purposes)), one.category or "", one.source or "") for one in labels))
-        reduced = self._reduced.get(key)
-        if reduced is None:
-            reduced = len(self._labels)
-            if reduced >= COMMON:
-                return None
-            self._labels.append(Labels(Label(one.purposes, one.category, one.source) for one in labels))
-            self._has_subject.append(True)  # Of some of those that share it.
-            self._reduced[key] = reduced
-        return reduced
-
     def _turn(self) -> None:
         """Make the young generation the old one, and drop the old one."""
         self._young.settle()
@@ -450,7 +398,7 @@ class KnownValues:
                 )
             self._evicted += self._old.values
         self._old = self._young
-        self._young = _Generation(self._bits)
+        self._young = Generation(self._bits)
         self._all_filter = self._old.filter.copy()
         self._recent.clear()
         self._look_up_in()
@@ -478,7 +426,7 @@ class KnownValues:
         if self._young.waiting:
             with self._lock:
                 self._young.settle()
-        tables: list[tuple[Lookup, list[Labels]]] = [(table, self._labels) for table in self._lookups]
+        tables: list[tuple[Lookup, list[Labels]]] = [(table, self._labels.sets) for table in self._lookups]
         if self._shared is not None:
             tables.append((self._shared, self._shared.labels))
         for table, labels in tables:
@@ -512,8 +460,8 @@ class KnownValues:
                 evicted=self._evicted,
                 refused=dict(self._refused),
                 unread=self.unread,
-                label_sets=len(self._labels),
-                reduced_label_sets=len(self._reduced),
+                label_sets=len(self._labels.sets),
+                reduced_label_sets=self._labels.reduced,
             )
 
     def export(self, path: str | os.PathLike[str]) -> None:
@@ -536,7 +484,7 @@ class KnownValues:
         with self._lock:
             self._young.settle()
             tables = [one.table for one in (self._young, self._old) if one is not None]
-            write_shared(path, self._key, tables, self._all_filter, self._labels)
+            write_shared(path, self._key, tables, self._all_filter, self._labels.sets)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child: whoever held it is not there."""

@@ -18,11 +18,13 @@ from taint.policy.current import (
     set_policy,
     use_policy,
 )
-from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, UNLABELLED, Decider, Decision
+from taint.policy.decision import DECLASSIFICATION, UNLABELLED, Decider, Decision
 from taint.policy.loading import load_policy, make_policy
+from taint.policy.messages import ENVELOPE_RULE
+from taint.policy.outcome import Outcome
 from taint.policy.records import flow_from_record, flow_record
-from taint.policy.rules import Address, Policy, Rule, Suppression
-from taint.policy.verdict import ENVELOPE_RULE, CallSite, Flow, Outcome, Verdict
+from taint.policy.rules import PURPOSE_LIMITATION, Address, Policy, Rule, Suppression
+from taint.policy.verdict import CallSite, Flow, Verdict
 
 __all__ = [
     "DECLASSIFICATION",

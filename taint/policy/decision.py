@@ -14,11 +14,20 @@ from taint.modes import Mode, current_mode
 from taint.policy.addresses import AddressBook
 from taint.policy.consent import ask_consent, current_consent_store
 from taint.policy.index import RuleIndex
-from taint.policy.loading import PURPOSE_LIMITATION
-from taint.policy.rules import UNKNOWN, Effect, Facts, Policy, Rule, SinkSettings, Suppression, matches_pattern
-from taint.policy.verdict import Outcome
+from taint.policy.outcome import Outcome
+from taint.policy.rules import (
+    PURPOSE_LIMITATION,
+    UNKNOWN,
+    Effect,
+    Facts,
+    Policy,
+    Rule,
+    SinkSettings,
+    Suppression,
+    matches_pattern,
+)
 
-__all__ = ["DECLASSIFICATION", "PURPOSE_LIMITATION", "UNLABELLED", "Decider", "Decision"]
+__all__ = ["DECLASSIFICATION", "UNLABELLED", "Decider", "Decision"]
 
 DECLASSIFICATION = "declassification"
 """What decides where a label's own purposes do not allow a use, and a declassification does."""

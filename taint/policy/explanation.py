@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from taint.evidence import Evidence
 from taint.labels import Label
-from taint.policy.decision import DECLASSIFICATION, PURPOSE_LIMITATION, Decider, Decision
-from taint.policy.rules import Conditions, Effect, Facts, Rule
-from taint.policy.verdict import Outcome
+from taint.policy.decision import DECLASSIFICATION, Decider, Decision
+from taint.policy.outcome import Outcome
+from taint.policy.rules import PURPOSE_LIMITATION, Conditions, Effect, Facts, Rule
 
 __all__ = ["explain"]
 

@@ -21,6 +21,7 @@ from taint.modes import Mode
 from taint.policy.addresses import address_mistake
 from taint.policy.collecting import FieldRule, field_rule
 from taint.policy.rules import (
+    PURPOSE_LIMITATION,
     Address,
     Conditions,
     DeclassificationLimit,
@@ -37,7 +38,7 @@ from taint.policy.rules import (
 from taint.policy.structure import Place, structural_errors
 from taint.purposes import Purpose, Taxonomy, built_in, known_category, known_purpose
 
-__all__ = ["MAX_BYTES", "PURPOSE_LIMITATION", "has_policy", "load_policy", "make_policy"]
+__all__ = ["MAX_BYTES", "has_policy", "load_policy", "make_policy"]
 
 T = TypeVar("T")
 
@@ -45,8 +46,6 @@ MAX_BYTES = 1 << 20
 """The largest file that is read: a policy of 5,000 rules is about half of it."""
 MAX_SAID = 20
 """How many mistakes are named at once."""
-PURPOSE_LIMITATION = "purpose-limitation"
-"""The rule that holds without any policy: data is used for what it was collected for (GDPR article 5(1)(b))."""
 
 _CONDITIONS = {
     "from": "collected_for",

@@ -23,8 +23,9 @@ from typing import Any
 from taint.evidence import Evidence
 from taint.labels import Grant, Label, Labels, Step, Trace
 from taint.modes import Mode
+from taint.policy.outcome import Outcome
 from taint.policy.rules import Suppression
-from taint.policy.verdict import CallSite, Flow, Outcome
+from taint.policy.verdict import CallSite, Flow
 
 __all__ = ["FLOW", "flow_from_record", "flow_record", "labels_from_record"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from taint.evidence import Evidence
 from taint.policy.decision import UNLABELLED, Decider
+from taint.policy.outcome import Outcome
 from taint.policy.records import FLOW, labels_from_record
 from taint.policy.rules import Policy
-from taint.policy.verdict import Outcome
 
 __all__ = ["Change", "Replay", "replay"]
 

@@ -16,6 +16,7 @@ from taint.policy.collecting import FieldRule
 from taint.purposes import Purpose, Taxonomy
 
 __all__ = [
+    "PURPOSE_LIMITATION",
     "UNKNOWN",
     "Address",
     "Conditions",
@@ -32,6 +33,8 @@ __all__ = [
     "matches_pattern",
 ]
 
+PURPOSE_LIMITATION = "purpose-limitation"
+"""The rule that holds without any policy: data is used for what it was collected for (GDPR article 5(1)(b))."""
 UNKNOWN = "unknown"
 """The jurisdiction of a source or sink that the policy gives none."""
 

@@ -1,4 +1,4 @@
-"""Text and bytes in memory, and what reads and writes lines: `io`, `csv`, `configparser`.
+"""Text and bytes in memory: `io`.
 
 `io.StringIO`, `io.BytesIO` and `io.TextIOWrapper` give instances of subclasses that remember, by
 position, which part of what was written is labelled. The names still work in `isinstance` and as base
@@ -13,27 +13,19 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from taint.carriers.containers import is_bare
-from taint.carriers.coverage import Coverage, Span, Spans, concatenated, cut, flat, spans_of, tidy
+from taint.carriers.coverage import Span, Spans, cut, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
-from taint.carriers.text import TaintedStr, carry_text, join_pieces
-from taint.carriers.values import labels_of
-from taint.guard import report_internal_error
+from taint.carriers.text import TaintedStr, carry_text
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
 from taint.propagation.follow import (
     CARRIERS,
-    by_characters,
-    carry_texts,
     covered,
     exact,
-    followed,
-    piecewise,
 )
-from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
-from taint.propagation.regex import TaintedPattern
+from taint.propagation.patches import Swap
 
-__all__ = ["patches", "stream_swaps"]
+__all__ = ["is_plain_file", "patches", "stream_swaps"]
 
 
 class _Positions:
@@ -243,6 +235,11 @@ _STANDS_FOR: dict[type, type] = {
 }
 
 
+def is_plain_file(value: object) -> bool:
+    """Tell whether something is a native text file, whose lines have no labels."""
+    return type(value) is _STANDS_FOR[TaintedTextIOWrapper]
+
+
 def stream_swaps(module: ModuleType) -> Iterator[Swap]:
     """Give the stream classes that a module holds by any name, to be exchanged for ones that carry."""
     instead = {native: kind for kind, native in _STANDS_FOR.items()}
@@ -251,256 +248,6 @@ def stream_swaps(module: ModuleType) -> Iterator[Swap]:
             yield Swap(module, name, instead.__getitem__)
 
 
-class _Lines:
-    """Gives lines to a native csv reader and takes note of those that the row needed."""
-
-    __slots__ = ("_next", "taken")
-
-    def __init__(self, lines: Iterable[Any]) -> None:
-        self._next = iter(lines).__next__
-        self.taken: list[Any] = []
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> Any:
-        line = self._next()
-        self.taken.append(line)
-        return line
-
-
-class _StandIn:
-    """Seems to be a native object, and gives its attributes."""
-
-    __slots__ = ("_native",)
-
-    _native: Any
-
-    @property  # type: ignore[misc]  # typeshed: it can be set too.
-    def __class__(self) -> Any:
-        return type(self._native)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._native, name)
-
-
-class _Reader(_StandIn):
-    """A csv reader whose fields carry the labels of where they stood."""
-
-    __slots__ = ("_lines",)
-
-    def __init__(self, native: Any, lines: _Lines) -> None:
-        self._native, self._lines = native, lines
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> list[Any]:
-        lines = self._lines.taken
-        lines.clear()
-        row: list[Any] = next(self._native)
-        for line in lines:
-            if type(line) in CARRIERS:
-                break
-        else:
-            return row
-        try:
-            if all(type(field) is str for field in row):
-                return by_characters(join_pieces(list(lines)), row, _marks(self.dialect) + "\r\n")
-        except Exception as error:  # noqa: BLE001  # Whatever fails here, the program gets its row.
-            report_internal_error("reading a csv row", error)
-        return carry_texts(row, labels_of(lines))  # type: ignore[no-any-return]  # A list stays one.
-
-
-def _marks(dialect: Any) -> str:
-    marks = "".join(mark for mark in (dialect.delimiter, dialect.quotechar, dialect.escapechar) if mark)
-    return marks + " " if dialect.skipinitialspace else marks
-
-
-def _reader(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # What is read from a real file has no labels.
-    if not args or type(args[0]) is _STANDS_FOR[TaintedTextIOWrapper] or not hasattr(args[0], "__iter__"):
-        return wrapped(*args, **kwargs)
-    lines = _Lines(args[0])
-    return _Reader(wrapped(lines, *args[1:], **kwargs), lines)
-
-
-class _File:
-    """Takes a line from a native csv writer and passes it on, labelled."""
-
-    def __init__(self, file: Any) -> None:
-        self.write_on = file.write
-        self.row: Any = ()
-        self.dialect: Any = None
-
-    def write(self, line: str) -> Any:
-        return self.write_on(self._labelled(line))
-
-    def _labelled(self, line: str) -> str:
-        row = self.row if isinstance(self.row, list | tuple) else list(self.row)
-        labels = labels_of(row)
-        if not labels:
-            return line
-        try:
-            coverage = _fields_in(line, row, self.dialect)
-        except Exception as error:  # noqa: BLE001  # Whatever fails here, the program's line is written.
-            report_internal_error("writing a csv row", error)
-            coverage = None
-        return carry_text(line, coverage or labels)
-
-
-def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
-    """Find the fields in a line, quoted or not; None where one is not where it should be."""
-    at = 0
-    pieces: list[tuple[Coverage | None, int]] = []
-    quote = dialect.quotechar or ""
-    for number, field in enumerate(row):
-        if number:
-            pieces.append((None, 1))
-            at += 1
-        text = field if isinstance(field, str) else "" if field is None else str(field)
-        plain = exact(text)
-        if quote and line.startswith(quote, at):
-            doubled = plain.replace(quote, quote * 2)
-            own = coverage_of(piecewise(doubled, lambda piece: piece.replace(quote, quote * 2), text))
-            if not line.startswith(doubled + quote, at + 1):
-                return None
-            pieces += [(None, 1), (own, len(doubled)), (None, 1)]
-            at += len(doubled) + 2
-        elif line.startswith(plain, at):
-            pieces.append((coverage_of(text), len(plain)))
-            at += len(plain)
-        else:
-            return None
-    if line[at:] != dialect.lineterminator:
-        return None
-    pieces.append((None, len(line) - at))
-    return concatenated(pieces)
-
-
-class _Writer(_StandIn):
-    """A csv writer that writes lines whose fields carry their labels; plain rows are written natively."""
-
-    __slots__ = ("_file", "_following")
-
-    def __init__(self, native: Any, following: Any, file: _File) -> None:
-        self._native, self._following, self._file = native, following, file
-
-    def writerow(self, row: Any, /) -> Any:
-        if not isinstance(row, list | tuple | dict):
-            row = list(row) if hasattr(row, "__iter__") else row
-        if is_bare(row):
-            return self._native.writerow(row)
-        self._file.row, self._file.dialect = row, self._native.dialect
-        return self._following.writerow(row)
-
-    def writerows(self, rows: Any, /) -> None:
-        if is_bare(rows):
-            self._native.writerows(rows)
-            return
-        for row in rows:
-            self.writerow(row)
-
-
-def _writer(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    native = wrapped(*args, **kwargs)
-    file = _File(args[0])
-    return _Writer(native, wrapped(file, *args[1:], **kwargs), file)
-
-
-def _joined_values(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap what makes one text of an option's lines: they are labelled, the join asks nobody."""
-    sections = [parser._defaults, *parser._sections.values()]  # noqa: SLF001  # There is no public place for it.
-    before = [
-        (options, name, list(lines)) for options in sections for name, lines in options.items() if type(lines) is list
-    ]
-    result = wrapped(*args, **kwargs)
-    for options, name, lines in before:
-        if any(type(line) is TaintedStr for line in lines) and type(options[name]) is str:
-            pieces: list[str] = []
-            for line in lines:
-                pieces += ("\n", line)
-            joined = join_pieces(pieces[1:]).rstrip()
-            options[name] = joined if joined == options[name] else carry_text(options[name], labels_of(lines))
-    return result
-
-
-def _read(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Let a parser read by patterns that carry; it looks them up on itself."""
-    names = ("SECTCRE", "_optcre")
-    before = {name: vars(parser)[name] for name in names if name in vars(parser)}
-    for name in names:
-        setattr(parser, name, TaintedPattern(getattr(parser, name)))
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        for name in names:
-            delattr(parser, name)
-        vars(parser).update(before)
-
-
-def _line_made(wrapped: Callable[..., Any], line: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Keep the labelled text of a line, which Python 3.13 makes a `str` of its own of."""
-    wrapped(*args, **kwargs)
-    if args and type(args[0]) is TaintedStr:
-        line._taint_text = args[0]  # noqa: SLF001  # Ours.
-
-
-def _line_clean(wrapped: Callable[..., Any], line: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    value = wrapped(*args, **kwargs)
-    text = getattr(line, "_taint_text", None)
-    if text is None or type(value) is not str:
-        return value
-    start = len(text) - len(text.lstrip())
-    part = text[start : start + len(value)]
-    return part if part == value else carry_texts(value, labels_of(text))
-
-
-def _interpolated(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
-    """Rule of `before_get(parser, section, option, value, defaults)`."""
-    given, defaults = args[3], args[4]
-    if exact(given) == value:
-        return given
-    return carry_texts(value, labels_of(given) | labels_of(dict(defaults)))
-
-
-class _Section:
-    """Takes the lines of a section and passes them on, labelled."""
-
-    def __init__(self, file: Any, items: Iterable[tuple[Any, Any]], delimiter: str) -> None:
-        self._file = file
-        self._lines: dict[str, str] = {}
-        for name, value in items:
-            if type(name) is TaintedStr or type(value) is TaintedStr:
-                line = name if value is None else name + delimiter + value.replace("\n", "\n\t")
-                self._lines[exact(line) + "\n"] = line + "\n"
-
-    def write(self, line: str) -> Any:
-        return self._file.write(self._lines.get(line, line))
-
-
-def _written(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    file, name, items, delimiter, *rest = args
-    items = list(items)
-    return wrapped(_Section(file, items, delimiter), name, items, delimiter, *rest, **kwargs)
-
-
-_WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "io": {},
-    "csv": {"reader": _reader, "writer": _writer},
-    "configparser": {
-        "_Line.__init__": _line_made,
-        "_Line._strip_inline": _line_clean,
-        "RawConfigParser._read": _read,
-        "RawConfigParser._join_multiline_values": _joined_values,
-        "RawConfigParser._write_section": _written,
-        "BasicInterpolation.before_get": followed(_interpolated, deep=True, plain=False),
-        "ExtendedInterpolation.before_get": followed(_interpolated, deep=True, plain=False),
-    },
-}
-
-
-def patches(module: ModuleType) -> Iterator[Patch | Swap]:
-    """Give what there is to wrap in one of these modules."""
-    yield from patches_in(module, _WRAPPERS[module.__name__])
+def patches(module: ModuleType) -> Iterator[Swap]:
+    """Give what there is to exchange in `io`."""
     yield from stream_swaps(module)
