@@ -336,8 +336,9 @@ def _label_results(result: Any, plan: Plan) -> None:
     if plan.own:
         said: set[str] = set()
         result.context.taint_row = _row_reader(plan.own, processors, said)
-        for index in {one.index for one in plan.own if processors[one.index] is not None}:
-            processors[index] = _opening(processors[index], said)
+        for index in {one.index for one in plan.own}:
+            processor = processors[index]
+            processors[index] = None if processor is None else _opening(processor, said)
     metadata._processors = processors
     result._metadata = metadata
     result._reset_memoizations()
