@@ -52,6 +52,20 @@ class FloorData(bytes):
         return result
 
 
+class FloorKey(str):
+    """A subclass with the cheapest override of a comparison and of a hash that there can be."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as the native one."""
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        """Hash as the native one."""
+        return str.__hash__(self)
+
+
 class Row(NamedTuple):
     """One operation, on a value of either kind; `results` is how many labelled values it gives."""
 
@@ -205,8 +219,9 @@ def memory(kind: type) -> float:
 def others() -> None:
     """Show what is not an operation: making a label, comparing, looking up, and memory."""
     value, carrier, table = "+1 415 555 0100", labelled("+1 415 555 0100"), {"+1 415 555 0100": 1}
-    print("| | plain ns | labelled ns | more |")
-    print("|---|---:|---:|---:|")
+    cheapest = FloorKey(value)
+    print("| | plain ns | labelled ns | more | an override that only calls the native one: more |")
+    print("|---|---:|---:|---:|---:|")
 
     def comparisons(when: str) -> None:
         other = "+1 415 555 0101"
@@ -216,8 +231,13 @@ def others() -> None:
             ("hash(x)", lambda x: hash(x)),
         ]
         for name, call in rows:
-            overhead, native, ours = nanoseconds(empty, lambda: call(value), lambda: call(carrier))
-            print(f"| `{name}`, {when} | {native - overhead:.0f} | {ours - overhead:.0f} | {ours - native:.0f} |")
+            overhead, native, ours, floor = nanoseconds(
+                empty, lambda: call(value), lambda: call(carrier), lambda: call(cheapest)
+            )
+            print(
+                f"| `{name}`, {when} | {native - overhead:.0f} | {ours - overhead:.0f} | {ours - native:.0f} "
+                f"| {floor - native:.0f} |"
+            )
 
     comparisons("no zone entered yet")
     with taint.zone("security.mfa"):

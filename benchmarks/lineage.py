@@ -2,12 +2,14 @@
 
 Cold: a statement that was not seen before is read (SQLAlchemy expressions, and SQL text by sqlglot). Warm: what is
 done for a statement before it goes to the driver, once it is known. Loading: 100,000 rows of which one column is
-labelled, against the same engine without the library, in the same run; the median of pairs. Time is that of the
-processor, so that what else runs on the machine counts little.
+labelled, against the same engine without the library, in the same run; the median of pairs, once with the collector
+of garbage on and once with it off: every carrier is one more object that it walks. Time is that of the processor, so
+that what else runs on the machine counts little.
 """
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -125,23 +127,40 @@ def main() -> None:
             )
             print(f"warm, {name:13} {microseconds(warm, TIMES):8.1f} µs")
     taint.uninstall()
+    users, ids = sa.select(User.__table__), sa.select(User.id).where(User.phone_hash != "")
     for name, load in (
-        ("Core rows", lambda: engine.connect().execute(sa.select(User.__table__)).all()),
+        ("Core rows", lambda: engine.connect().execute(users).all()),
+        ("Core rows, one by one", lambda: list(iter(engine.connect().execute(users)))),
+        (
+            "Core rows, in parts",
+            lambda: [row for part in engine.connect().execute(users).partitions(99) for row in part],
+        ),
         ("ORM objects", lambda: Session(engine).scalars(sa.select(User)).all()),
-        ("ids of a match", lambda: engine.connect().execute(sa.select(User.id).where(User.phone_hash != "")).all()),
-        ("scalars of a match", lambda: engine.connect().scalars(sa.select(User.id).where(User.phone_hash != "")).all()),
+        ("ids of a match", lambda: engine.connect().execute(ids).all()),
+        ("ids, one by one", lambda: list(iter(engine.connect().execute(ids)))),
+        ("scalars of a match", lambda: engine.connect().scalars(ids).all()),
         ("own labels", lambda: engine.connect().execute(contacts.where(Contact.id < ROWS)).all()),
         ("own, each person's", lambda: engine.connect().execute(contacts.where(Contact.id >= ROWS)).all()),
     ):
-        load()
-        ratios, off, on = [], 0.0, 0.0
-        for _ in range(PAIRS):
-            off = seconds(load)
-            taint.install(integrations=["sqlalchemy"])
-            on = seconds(load)
-            taint.uninstall()
-            ratios.append(on / off)
-        print(f"load {ROWS:,} {name:18} {off:6.3f} s without, {on:6.3f} s with, x{statistics.median(ratios):.2f}")
+        print(f"load {ROWS:,} {name:22} {pairs(load, is_collecting=True)}; {pairs(load, is_collecting=False)}")
+
+
+def pairs(load: Callable[[], object], *, is_collecting: bool) -> str:
+    """Measure a load without and with the library, turn by turn."""
+    load()
+    (gc.enable if is_collecting else gc.disable)()
+    off, on = [], []
+    for _ in range(PAIRS):
+        gc.collect()
+        off.append(seconds(load))
+        gc.collect()
+        taint.install(integrations=["sqlalchemy"])
+        on.append(seconds(load))
+        taint.uninstall()
+    gc.enable()
+    ratio = statistics.median(after / before for before, after in zip(off, on, strict=True))
+    when = "on" if is_collecting else "off"
+    return f"collector {when}: {statistics.median(off):.3f} s, {statistics.median(on):.3f} s with, x{ratio:.2f}"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ companion; COPY by the driver's connection; `Session.query(...).update()` in its
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -149,7 +148,6 @@ class SqlalchemyIntegration(Integration):
     def _install(self) -> None:
         from sqlalchemy import Engine, Row, RowMapping, event
         from sqlalchemy.engine.default import DefaultExecutionContext
-        from sqlalchemy.engine.result import ResultInternal
         from sqlalchemy.sql import type_api
         from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -161,11 +159,9 @@ class SqlalchemyIntegration(Integration):
         event.listen(Engine, "before_cursor_execute", _before_cursor_execute, retval=True)
         # Since 1.4: where the cursor of any statement, ORM or Core, becomes a result. Events tell of the statement and
         # of the cursor, none of the rows; a column's type is asked for the column alone, not for lower(column).
-        # `_allrows` is where a result, or its scalars or mappings, makes all its rows.
         self._wrap(
             (
                 Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),
-                Patch(ResultInternal, "_allrows", _all_rows),
                 # Since 1.4: finds the type of a literal by its class, and has none for a class that it does not know.
                 Patch(type_api, "_resolve_value_to_type", _of_exact),
                 # Its error, which shows the value, is what a type makes of a value of another class.
@@ -337,9 +333,12 @@ def _label_results(result: Any, plan: Plan) -> None:
     """Have a result label its values, after the column's type has made them."""
     metadata = _copied(result._metadata)
     processors = [_labelling(processor, plan.labels_at(index)) for index, processor in enumerate(metadata._processors)]
-    said: set[str] = set()
-    for index in {one.index for one in plan.own}:
-        processors[index] = _opening(processors[index], said)
+    if plan.own:
+        said: set[str] = set()
+        result.context.taint_row = _row_reader(plan.own, processors, said)
+        for index in {one.index for one in plan.own}:
+            processor = processors[index]
+            processors[index] = None if processor is None else _opening(processor, said)
     metadata._processors = processors
     result._metadata = metadata
     result._reset_memoizations()
@@ -354,13 +353,40 @@ class _OfRow(tuple[Any, tuple[tuple[OwnLabels, Any], ...]]):
     __slots__ = ()
 
 
-def _opening(processor: Callable[[Any], Any] | None, said: set[str]) -> Callable[[Any], Any]:
+def _row_reader(
+    own: tuple[OwnLabels, ...], processors: list[Callable[[Any], Any] | None], said: set[str]
+) -> Callable[[Any], Any]:
+    """Give what labels the values of a row, or hands them with their labels' texts to the processor of the column."""
+    by_index: dict[int, list[OwnLabels]] = {}
+    for one in own:
+        by_index.setdefault(one.index, []).append(one)
+    parts = [(index, tuple(ones), processors[index] is not None) for index, ones in by_index.items()]
+
+    def read(row: Any) -> Any:
+        values = list(row)
+        for index, ones, has_processor in parts:
+            value = row[index]
+            if value is None:
+                continue
+            if has_processor:
+                values[index] = _OfRow((value, tuple([(one, row[one.companion]) for one in ones])))
+                continue
+            labels = NO_LABELS
+            for one in ones:
+                labels |= one.read(row[one.companion], value, said)
+            if labels:
+                values[index] = carry_result(value, labels)
+        return tuple(values)
+
+    return read
+
+
+def _opening(processor: Callable[[Any], Any], said: set[str]) -> Callable[[Any], Any]:
     def process(given: Any) -> Any:
         if type(given) is not _OfRow:
-            return given if processor is None else processor(given)
+            return processor(given)
         value, texts = given
-        if processor is not None:
-            value = processor(value)
+        value = processor(value)
         labels = NO_LABELS
         for one, text in texts:
             labels |= one.read(text, value, said)
@@ -381,30 +407,19 @@ def _result_class(base: Any) -> Any:
         __slots__ = ()  # The layout of the class that it stands in for.
 
         def _fetchall_impl(self) -> Any:
-            return [_with_labels(row, self.context.taint_plan.own) for row in super()._fetchall_impl()]
+            return list(map(self.context.taint_row, super()._fetchall_impl()))
 
         def _fetchmany_impl(self, size: int | None = None) -> Any:
-            return [_with_labels(row, self.context.taint_plan.own) for row in super()._fetchmany_impl(size)]
+            return list(map(self.context.taint_row, super()._fetchmany_impl(size)))
 
         def _fetchone_impl(self, hard_close: bool = False) -> Any:  # noqa: FBT001, FBT002  # SQLAlchemy's signature.
             row = super()._fetchone_impl(hard_close)
-            return None if row is None else _with_labels(row, self.context.taint_plan.own)
+            return None if row is None else self.context.taint_row(row)
 
         def _fetchiter_impl(self) -> Any:
-            return (_with_labels(row, self.context.taint_plan.own) for row in super()._fetchiter_impl())
+            return map(self.context.taint_row, super()._fetchiter_impl())
 
     return TaintResult
-
-
-def _with_labels(row: Any, own: tuple[OwnLabels, ...]) -> Any:
-    values = list(row)
-    for one in own:
-        value = row[one.index]
-        if value is not None:
-            before = values[one.index]
-            texts = (*before[1], (one, row[one.companion])) if type(before) is _OfRow else ((one, row[one.companion]),)
-            values[one.index] = _OfRow((value, texts))
-    return tuple(values)
 
 
 def _copied(metadata: Any) -> Any:
@@ -419,19 +434,3 @@ def _copied(metadata: Any) -> Any:
 
 def _labelling(processor: Callable[[Any], Any] | None, labels: Labels) -> Callable[[Any], Any] | None:
     return carrying(labels, processor) if labels else processor
-
-
-def _all_rows(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Make all rows of a labelled result without collecting garbage in between.
-
-    Every carrier is one more object that the collector walks, over and over while their number grows, and none of
-    them can be garbage yet: that took more time than to make them.
-    """
-    result = getattr(instance, "_real_result", None) or instance
-    if getattr(getattr(result, "context", None), "taint_plan", None) is None or not gc.isenabled():
-        return wrapped(*args, **kwargs)
-    gc.disable()
-    try:
-        return wrapped(*args, **kwargs)
-    finally:
-        gc.enable()

@@ -14,7 +14,7 @@ from taint.carriers import observation
 from taint.carriers.text import carry_text
 from taint.labels import NO_LABELS, Labels
 
-__all__ = ["TaintedInt", "attributes_of", "numbers"]
+__all__ = ["TaintedInt", "attributes_of", "set_attributes"]
 
 
 class TaintedInt(int):
@@ -30,7 +30,7 @@ class TaintedInt(int):
         """Hold a number and its labels."""
         self = int.__new__(cls, value)
         if cls is TaintedInt:
-            _set_attributes(self, attributes_of(labels))
+            set_attributes(self, attributes_of(labels))
         else:
             self.__dict__["labels"] = labels
         return self
@@ -76,7 +76,8 @@ class TaintedInt(int):
         return TaintedInt, (int(self), self.labels)
 
 
-_set_attributes = TaintedInt.__dict__["__dict__"].__set__  # As `value.__dict__ = ...`, past `__setattr__`.
+set_attributes = TaintedInt.__dict__["__dict__"].__set__
+"""Gives a number what `attributes_of` gives: as `value.__dict__ = ...`, past `__setattr__`."""
 
 
 def attributes_of(labels: Labels) -> dict[str, Any]:
@@ -86,18 +87,6 @@ def attributes_of(labels: Labels) -> dict[str, Any]:
     except AttributeError:
         labels.number_attributes = attributes = {"labels": labels}
         return attributes
-
-
-def numbers(labels: Labels) -> Callable[[int], TaintedInt]:
-    """Give what makes an exact `int` a number with these labels, for a whole column of them."""
-    new, attributes = int.__new__, attributes_of(labels)
-
-    def make(value: int) -> TaintedInt:
-        number = new(TaintedInt, value)
-        _set_attributes(number, attributes)
-        return number
-
-    return make
 
 
 def _labels(value: object) -> Labels:

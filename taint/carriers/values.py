@@ -10,19 +10,20 @@ from typing import Any, TypeVar
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel_trace
 
+from taint import modes
 from taint.carriers import observation
 from taint.carriers.containers import Step, is_bare, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.identifiers import IDENTIFIERS, number_in, without_labels
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, carry, exact, is_carrier, labels_of_carrier
-from taint.carriers.text import TaintedStr, carry_text
+from taint.carriers.text import TaintedStr
 from taint.carriers.tracing import last_step
 from taint.errors import ConfigurationError
 from taint.guard import shown
 from taint.labels import NO_LABELS, Label, Labels, Range, Trace
 from taint.losses import count_loss
-from taint.modes import is_off
+from taint.modes import Mode
 from taint.purposes import category_key, purpose_keys
 
 __all__ = ["apply_labels", "carriers_in", "collected", "current_trace", "label", "labels_of", "plain", "ranges_of"]
@@ -51,7 +52,26 @@ def _labels(  # noqa: PLR0917  # Positional, because that is quicker to cache.
     return Labels((Label(purpose_keys(purpose), kind, source, subject, consent, trace),))
 
 
-_context = otel_context.get_current
+_context = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "get_current", otel_context.get_current)
+"""What `otel_context.get_current` calls, where it is found: that takes half the time, and every `label` asks."""
+_caller = sys._getframe
+_OFF = Mode.OFF
+_new_text = str.__new__
+
+_known: dict[tuple[str, str | None, str | None, str, str | None], Labels] = {}
+"""What the commonest calls of `label` put on: quicker to ask than the cache of `_labels`, and as large."""
+_MOST_KNOWN = 4096
+
+
+def _known_from_here(
+    purpose: str, category: str | None, consent: str | None, place: str, function: str | None
+) -> Labels:
+    source = place if function is None else (place, function)
+    labels = _labels(purpose, category, None, consent, source, None)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[purpose, category, consent, place, function] = labels
+    return labels
 
 
 def current_trace() -> Trace | None:
@@ -130,20 +150,28 @@ def label(
     Raises:
         ConfigurationError: The purpose is not usable as written.
     """
-    if is_off():
+    if modes._current is _OFF:  # As `is_off`, without its call.
         return value
-    place: str | tuple[str, str]
+    function: str | None
     if source is None:
-        caller = sys._getframe(1)
-        place = (caller.f_globals.get("__name__", "?"), caller.f_code.co_qualname)
+        caller = _caller(1)
+        place, function = caller.f_globals.get("__name__", "?"), caller.f_code.co_qualname
     else:
-        place = shown(source)
-    if trace is None and subject is None and type(purpose) is str:
-        labels = _labels(purpose, category, None, consent, place, current_trace())
+        place, function = source if type(source) is str else shown(source), None
+    if trace is None and subject is None and type(purpose) is str and not _context():
+        try:
+            labels = _known[purpose, category, consent, place, function]
+        except KeyError:
+            labels = _known_from_here(purpose, category, consent, place, function)
     else:
-        labels = collected(purpose, category=category, subject=subject, consent=consent, source=place, trace=trace)
+        where = place if function is None else (place, function)
+        labels = collected(purpose, category=category, subject=subject, consent=consent, source=where, trace=trace)
     if type(value) is str and collector is None:
-        return carry_text(value, labels)  # type: ignore[return-value, arg-type]  # T is str here.
+        if not value:
+            return value
+        result = _new_text(TaintedStr, value)  # As `carry_text`, without its call.
+        result._coverage = labels
+        return result  # type: ignore[return-value]  # T is str here.
     return apply_labels(value, labels, is_source=True)
 
 

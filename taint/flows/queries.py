@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from taint.carriers.number import TaintedInt, numbers
+from taint.carriers.number import TaintedInt, attributes_of, set_attributes
 from taint.carriers.proxy import carry
 from taint.carriers.text import TaintedStr
 from taint.evidence import Evidence
@@ -236,7 +236,7 @@ def carrying(labels: Labels, processor: Callable[[Any], Any] | None = None) -> C
         labels: Of the column.
         processor: What makes the value of what the driver gives, first.
     """
-    number, new = numbers(labels), str.__new__
+    new, new_number, put, attributes = str.__new__, int.__new__, set_attributes, attributes_of(labels)
 
     def process(value: Any) -> Any:
         kind = type(value)
@@ -244,7 +244,11 @@ def carrying(labels: Labels, processor: Callable[[Any], Any] | None = None) -> C
             text = new(TaintedStr, value)
             text._coverage = labels  # noqa: SLF001  # As in `carry_result`.
             return text
-        return number(value) if kind is int else carry_result(value, labels)
+        if kind is int:
+            number = new_number(TaintedInt, value)
+            put(number, attributes)
+            return number
+        return carry_result(value, labels)
 
     return process if processor is None else lambda value: process(processor(value))
 
