@@ -35,6 +35,7 @@ from taint import losses
 from taint.carriers.containers import path_text
 from taint.carriers.values import carriers_in
 from taint.propagation import GROUPS
+from taint.propagation.follow import known
 from taint.propagation.patches import Patch, _applied, apply_patches, revert_patches
 from taint.testing import record
 
@@ -128,6 +129,21 @@ def test_finditer_is_lazy() -> None:
     found = re.finditer("a|(?:0)", MIXED)
     assert next(iter(found)).start() == 0
     assert not isinstance(found, list)
+
+
+def test_default_is_given_labelled_bytes() -> None:
+    """Labelled bytes in an otherwise plain document keep their labels through `default`."""
+    document = {"a": 1, "b": [MIXED.encode()]}
+    assert marked(json.dumps(document, default=lambda leaf: leaf.decode())) == '{"a": 1, "b": ["a «0100» b"]}'
+    assert marked(json.dumps({"a": 1, "b": [b"a"]}, default=lambda leaf: leaf.decode())) == '{"a": 1, "b": ["a"]}'
+
+
+def test_known_document_is_asked_again_afterwards() -> None:
+    """A document that was found plain, and written, is not taken for plain once something labelled is in it."""
+    document: dict[str, Any] = {"a": 1}
+    assert known.written(json.dumps, document, document) == '{"a": 1}'
+    document["b"] = MIXED
+    assert marked(json.dumps(document)) == '{"a": 1, "b": "a «0100» b"}'
 
 
 def test_default_is_asked_once_and_its_answer_keeps_labels() -> None:

@@ -10,7 +10,7 @@ from opentelemetry import trace as otel
 import taint
 from taint import Collected
 from taint.carriers import TaintedProxy
-from taint.flows.requests import MAX_KEPT, CollectedFields, Collection, Table
+from taint.flows.requests import LONGEST_KEPT, MAX_KEPT, CollectedFields, Collection, Table
 from taint.modes import set_mode
 
 MFA = Collected("security.mfa")
@@ -224,3 +224,36 @@ def test_mistakes(table: Any, message: str) -> None:
     """A table that cannot be meant is refused when it is given, and says what to write."""
     with pytest.raises(taint.ConfigurationError, match=message):
         CollectedFields(table)
+
+
+SENT: list[tuple[str, Table, str, bytes, bool]] = [
+    ("field", {"phone": MFA}, "query", b"a=1&phone=2", True),
+    ("field that is encoded", {"phone": MFA}, "query", b"a=1&%70hone=2", True),
+    ("field with a space", {"my phone": MFA}, "query", b"my+phone=2", True),
+    ("cookie", {"cookie:session": MFA}, "cookie", b"a=b; session=1", True),
+    ("any field", {"query:*": MFA}, "query", b"a=1", True),
+    ("pattern", {"ph?ne": MFA}, "query", b"a=1", True),
+    ("brackets", {"[ab]": MFA}, "query", b"a=1", True),
+    ("other letters", {"téléphone": MFA}, "query", b"a=1", True),
+    ("other field", {"phone": MFA}, "query", b"a=1&b=%70hone", False),
+    ("other cookie", {"phone": MFA}, "cookie", b"a=b; session=1", False),
+    ("other place", {"body:*": MFA}, "query", b"phone=1", False),
+    ("nothing sent", {"phone": MFA}, "query", b"", False),
+]
+
+
+@pytest.mark.parametrize(("table", "place", "sent", "is_in"), [row[1:] for row in SENT], ids=[row[0] for row in SENT])
+def test_may_be_in_what_was_sent(*, table: Table, place: str, sent: bytes, is_in: bool) -> None:
+    """What may have a collected field is told before it is taken apart, and more may than does."""
+    assert CollectedFields(table).of("GET", "/").may_be_in(place, sent) is is_in
+
+
+def test_heads_that_look_the_same() -> None:
+    """Whether a head has a collected header depends on all of its names, and is kept for a bounded number of heads."""
+    fields = CollectedFields({"header:x-phone": MFA}).of("GET", "/")
+    for number in range(MAX_KEPT):
+        assert not fields.is_any_of("header", ("host", f"x-{number}"))
+        assert len(fields._heads["header"]) <= LONGEST_KEPT  # The bound, which nothing public tells.
+    assert fields.is_any_of("header", ("host", "x-phone"))
+    assert fields.is_any_of("header", ("host", "X-Phone"))
+    assert not fields.is_any_of("path", ("x-phone",))

@@ -376,3 +376,37 @@ def test_failure_is_said_and_the_request_goes_on(
     monkeypatch.setattr("taint.integrations.flask._label_request", lambda *_: 1 / 0)
     assert seen(lambda r: r.form["phone"], FORM) == "+1"
     assert "labelling a request" in caplog.text
+
+
+def head(request: flask.Request) -> list[Any]:
+    """Read everything of a request but its body."""
+    view_args: Any = request.view_args
+    return [request.headers["x-other"], request.cookies["c"], request.args["q"], view_args["p"], request.url]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "labelled"),
+    [("header:x-other", [0]), ("cookie:c", [1]), ("query:q", [2, 4]), ("path:p", [3, 4]), ("phone", [])],
+)
+def test_a_request_is_native_only_where_nothing_is_collected(pattern: str, labelled: list[int]) -> None:
+    """A request that has any collected field anywhere is labelled there, and only there."""
+    install({pattern: MFA})
+    found = seen(head, get("/enrol/1?q=2", x_other="3", cookie="c=4"), path="/enrol/<p>")
+    assert [at for at, value in enumerate(found) if taint.labels_of(value)] == labelled
+
+
+_IN_PIECES = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+
+
+@pytest.mark.parametrize("length", [{}, _IN_PIECES])
+def test_a_body_is_labelled_whatever_says_that_it_is_there(length: dict[str, Any]) -> None:
+    """A body with a length, or one that comes in pieces, is labelled; the class of a request without one stays."""
+    install({"body:phone": MFA})
+
+    def ask(client: FlaskClient) -> TestResponse:
+        stream = io.BytesIO(b'{"phone": "1"}')
+        kwargs: dict[str, Any] = {"content_length": 14} if not length else {"environ_overrides": length}
+        return client.post("/enrol", input_stream=stream, content_type="application/json", **kwargs)
+
+    assert taint.labels_of(seen(lambda r: r.json["phone"], ask))
+    assert seen(lambda r: type(r._get_current_object()), get("/enrol")) is flask.Request  # type: ignore[attr-defined]  # Of LocalProxy.

@@ -425,3 +425,49 @@ def test_failure_is_said_and_the_request_goes_on(
     monkeypatch.setattr("taint.integrations.starlette._template", lambda *_: 1 / 0)
     assert seen(lambda r: r.query_params["phone"], lambda app: get(app, "/enrol?phone=1")) == "1"
     assert "labelling a request" in caplog.text
+
+
+def head(request: Request) -> list[Any]:
+    """Read everything of a request but its body, some of it twice."""
+    read = [request.headers["x-other"], request.cookies["c"], request.query_params["q"], request.path_params["p"]]
+    return [*read, request.headers["x-other"], dict(request.headers)["cookie"], str(request.url)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "labelled"),
+    [
+        ("header:x-other", [0, 4]),
+        ("cookie:c", [1, 5]),
+        ("query:q", [2, 6]),
+        ("path:p", [3, 6]),
+        ("phone", []),
+    ],
+)
+def test_a_request_is_native_only_where_nothing_is_collected(pattern: str, labelled: list[int]) -> None:
+    """That the rest of a request is left native takes no label from what is collected, however often it is read."""
+    install({pattern: MFA})
+    found = seen(
+        head,
+        lambda app: get(app, "/enrol/1?q=2", headers={"x-other": "3", "cookie": "c=4"}),
+        path="/enrol/{p}",
+    )
+    assert [at for at, value in enumerate(found) if taint.labels_of(value)] == labelled
+
+
+def test_encoded_name_of_a_query_is_found() -> None:
+    """A field whose name is sent percent-encoded is labelled as the one that is not."""
+    install({"phone": MFA})
+    found = seen(lambda r: r.query_params["phone"], lambda app: get(app, "/enrol?%70hone=1"))
+    assert taint.labels_of(found)
+
+
+def test_headers_that_a_route_changes() -> None:
+    """A header that is put into the scope after others were read, and found native, is labelled."""
+
+    def read(request: Request) -> Any:
+        request.headers.get("host")
+        request.scope["headers"] = [*request.scope["headers"], (b"x-phone", b"1")]
+        return Request(request.scope).headers["x-phone"]
+
+    install({"header:x-phone": MFA})
+    assert taint.labels_of(seen(read, lambda app: get(app, "/enrol")))
