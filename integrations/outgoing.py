@@ -30,7 +30,6 @@ __all__ = [
     "has_senders",
     "is_wanted",
     "named",
-    "remove_sender",
     "send",
     "with_cookies",
 ]
@@ -77,12 +76,6 @@ def add_sender(sender: Sender) -> None:
     """Have every request shown right before it is sent, after it was checked; one that fails is reported."""
     global _senders  # noqa: PLW0603  # Replaced as a whole, so that a reader in another thread sees one or the other.
     _senders = (*_senders, sender)
-
-
-def remove_sender(sender: Sender) -> None:
-    """Show requests to this one no longer."""
-    global _senders  # noqa: PLW0603  # As above.
-    _senders = tuple(one for one in _senders if one != sender)
 
 
 def is_wanted() -> bool:

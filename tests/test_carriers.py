@@ -22,7 +22,7 @@ import pytest
 import taint
 from taint import labels_of, ranges_of
 from taint.carriers.comparing import COMPARISONS
-from taint.carriers.operations import MAKERS
+from taint.carriers.overrides import MAKERS
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.labels import Label, Labels
 

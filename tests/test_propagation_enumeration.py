@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from taint.carriers.operations import MAKERS
+from taint.carriers.overrides import MAKERS
 from tests.losses.table import all_rows
 from tests.losses.typeshed import consumers
 

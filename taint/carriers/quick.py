@@ -1,6 +1,6 @@
 """The commonest operations of a text that is labelled as a whole, written out.
 
-The makers of `taint.carriers.operations` serve both carriers and every coverage. These stand before
+The makers of `taint.carriers.overrides` serve both carriers and every coverage. These stand before
 them for `str` alone: where one set of labels covers all of the text they make the instance in place,
 since calling a function for it would take a fifth of the whole time; anything else they hand on.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from taint.carriers.operations import Kind, Maker, Method, between, override_method
+from taint.carriers.composing import between
+from taint.carriers.operations import Kind, Maker, Method, override_method
 from taint.labels import Labels
 
 __all__ = ["define_quick_operations"]

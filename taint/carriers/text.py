@@ -15,7 +15,8 @@ from typing import Any, Self, overload
 from taint.carriers.comparing import define_comparisons
 from taint.carriers.coverage import Coverage, concatenated, flat, joined, placed, spans_of, tidy
 from taint.carriers.formatting import format_pieces, only_field, padded_pieces, percent_pieces
-from taint.carriers.operations import Kind, coverage_of, define_operations, labels_in
+from taint.carriers.operations import Kind, coverage_of, labels_in
+from taint.carriers.overrides import define_operations
 from taint.carriers.quick import define_quick_operations
 from taint.labels import NO_LABELS, Labels
 
