@@ -13,6 +13,7 @@ import pytest
 from opentelemetry import trace
 
 import taint
+from taint.carriers import values
 
 PHONE = "+14155550100"
 
@@ -181,6 +182,35 @@ def test_label_keeps_the_span_of_the_collection() -> None:
     assert label.trace == (here.trace_id, here.span_id)
     (given,) = taint.labels_of(taint.label(PHONE, purpose="security.mfa", trace=str(label.trace)))
     assert given.trace == label.trace
+
+
+def test_each_call_of_label_puts_on_what_it_says() -> None:
+    """Collections that differ in one thing never get each other's label; equal ones share one object."""
+
+    def collect(**more: Any) -> taint.Labels:
+        return taint.labels_of(taint.label(PHONE, **{"purpose": "security.mfa", **more}))
+
+    ways: list[dict[str, Any]] = [
+        {},
+        {"purpose": "advertising"},
+        {"category": "user.contact.phone_number"},
+        {"consent": "user.contact.phone_number"},
+        {"source": __name__},
+        {"source": "shop.enrol"},
+        {"subject": "shop.enrol"},
+        {"trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+    ]
+    first = [collect(**way) for way in ways]
+    assert len(set(first)) == len(ways)
+    assert all(collect(**way) is found for way, found in zip(ways, first, strict=True))
+
+
+def test_what_label_remembers_is_bounded() -> None:
+    """As many places as there may be do not fill the memory, and the labels stay right."""
+    for number in range(2 * values._MOST_KNOWN + 1):
+        (found,) = taint.labels_of(taint.label(PHONE, purpose="security.mfa", source=f"place.{number}"))
+        assert found.source == f"place.{number}"
+    assert len(values._known) <= values._MOST_KNOWN
 
 
 def test_plain_gives_the_exact_type() -> None:

@@ -24,6 +24,7 @@ import taint
 from taint import losses
 from taint.evidence.row_labels import decoded, encoded, opened, sealed, set_seal_keys
 from taint.integrations.sqlalchemy import SqlalchemyIntegration, labelled, own_labels
+from taint.labels import Label, Labels
 from taint.testing import record
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -337,6 +338,29 @@ def test_text_of_labels_comes_back() -> None:
     assert decoded(encoded(one) or "") == one
     assert decoded(f"{encoded(one)}\n\n{encoded(other)}") == one | other
     assert encoded(taint.labels_of("plain")) == ""
+
+
+@pytest.mark.parametrize("subject", ["7", "", "å", 'a"b', "a\\", 'a","subject":"b', "a\nb", "\u2028", "a, b"])
+@pytest.mark.parametrize("place", ["shop.enrol", 'shop","subject":"x', "shop\\"])
+def test_labels_of_one_person_each_are_read_as_they_were_written(place: str, subject: str) -> None:
+    """A label has its own person and place back, whatever is in their names, and not those of another."""
+    mine, other = (Labels([Label(frozenset({"security.mfa"}), None, place, one, "c-7")]) for one in (subject, "8"))
+    for labels in (mine, other, mine):
+        assert decoded(encoded(labels)) == labels
+    assert decoded(encoded(mine)) != other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"purposes":["security"],"subject":"7","subject":"8"}',
+        '{"purposes":["security"],"consent":"c","subject":"8"}',
+        '{"purposes":["security"] , "subject":"7","consent":"c","subject":"8"}',
+    ],
+)
+def test_labels_are_read_as_json_is(text: str) -> None:
+    """Of two persons in one label the last holds, as JSON has it."""
+    assert [label.subject for label in decoded(text)] == ["8"]
 
 
 @pytest.mark.parametrize("text", ["x", "{}", "[]", '{"purposes":[]}', '{"purposes":["a"],"more":1}', '{"purposes":3}'])
