@@ -80,7 +80,7 @@ def labelled_content(content: bytes | str, given: dict[str, Any]) -> bytes:
         (value,) = given.values()
         if isinstance(value, Mapping | list | tuple):
             form = _form(value)
-            return form if exact(form) == content else carry(content, labels)  # type: ignore[no-any-return]  # Bytes.
+            return form if exact(form) == content else carry(content, labels)
         if isinstance(value, str | bytes) and len(value) == len(content):
             return value.encode() if isinstance(value, str) else value
     return carry(content, labels) if labels else content
