@@ -113,8 +113,9 @@ def serving_django(*, is_async: bool) -> Iterator[str]:
     if not settings.configured:
         settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x", USE_TZ=True, MIDDLEWARE=[])
         django.setup()
+    # 10: bodies and files go through files on disk, where no carrier follows.
     with (
-        override_settings(ROOT_URLCONF=Urls, MIDDLEWARE=[], ALLOWED_HOSTS=["*"]),
+        override_settings(ROOT_URLCONF=Urls, MIDDLEWARE=[], ALLOWED_HOSTS=["*"], FILE_UPLOAD_MAX_MEMORY_SIZE=10),
         serving_asgi(EnvelopeMiddleware(ASGIHandler()))
         if is_async
         else serving_wsgi(WSGIEnvelopeMiddleware(WSGIHandler())) as url,
