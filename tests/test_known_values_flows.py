@@ -13,6 +13,8 @@ import pytest
 
 import taint
 from taint.evidence import Evidence, KnownValues, current_known_values, set_known_values
+from taint.flows.leaving import let_go_items, sink_at
+from taint.policy import current_policy, make_policy, set_policy
 from taint.testing import record
 
 PHONE = "+1 (415) 555-0100"
@@ -237,3 +239,31 @@ def test_a_declassification_that_has_expired_is_none() -> None:
         time.sleep(0.25)
         send(untracked(row["phone"]))
         assert len(seen.violations) == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "stopped_at"),
+    [
+        (["id,7\n", f"phone,{PHONE}\n"], "content[1][6:]"),
+        (["phone,+1 (415) 5", "55-0100\n"], None),
+        (["phone,+1 (415) 5", taint.label("55-0100\n", purpose="security.mfa")], "content[1]"),
+    ],
+    ids=["whole", "cut", "labelled"],
+)
+def test_a_value_that_is_cut_between_two_pieces_is_not_found(pieces: list[str], stopped_at: str | None) -> None:
+    """What leaves as it is read is looked at piece by piece: a known value in one piece is found, a cut one is not."""
+    before = current_policy()
+    sinks = {"ads": {"purpose": "advertising.audiences", "at": {"http": ["https://ads.example/*"]}}}
+    set_policy(make_policy({"sinks": sinks}))
+    try:
+        enrolled(PHONE)
+        sink = sink_at("http", "https://ads.example/v1")
+        assert sink is not None
+        if stopped_at is None:
+            assert list(let_go_items(sink, "content", pieces)) == pieces
+        else:
+            with pytest.raises(taint.PurposeViolationError) as stopped:
+                list(let_go_items(sink, "content", pieces))
+            assert stopped.value.violation.path == stopped_at
+    finally:
+        set_policy(before)
