@@ -146,6 +146,8 @@ def _known_count() -> int:
 def reload_policy() -> Policy:
     """Read the policy's file again and put it in force, in one step; telemetry is told.
 
+    Labels: none are changed; the next check asks the new policy.
+
     Returns:
         The policy that is in force now.
 

@@ -39,6 +39,9 @@ def install(*, packages: Iterable[str] = (), integrations: Iterable[str | Integr
 
 
 def uninstall() -> None:
-    """Put every original back, the identical object."""
+    """Put every original back, the identical object.
+
+    Labels: values keep theirs; what the standard library and integrations make of them carries none from here on.
+    """
     uninstall_integrations()
     propagation.uninstall()

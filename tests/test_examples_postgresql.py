@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ pytest.importorskip("sqlalchemy", reason="the extra 'examples' is not installed"
 
 import psycopg
 
-from tests.postgres import Postgres
+from tests.postgres import running_postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,13 +32,8 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A server that is there already, `host:port`."""
-    with tempfile.TemporaryDirectory(prefix="taint-postgres-") as folder:
-        made = Postgres(folder)
-        try:
-            made.start()
-            yield made.address
-        finally:
-            made.stop()
+    with running_postgres() as address:
+        yield address
 
 
 def test_plain_psycopg_with_a_server_of_its_own(server: str) -> None:

@@ -67,7 +67,9 @@ def import_from(form: Path) -> list[str]:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy the checkout, so that building leaves nothing in it and other test processes build beside this one."""
     copy = tmp_path_factory.mktemp("packaging") / "source"
-    leave = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist")
+    leave = shutil.ignore_patterns(
+        ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist"
+    )
     shutil.copytree(CHECKOUT, copy, symlinks=True, ignore=leave)
     return copy
 
@@ -138,12 +140,12 @@ def test_link_is_relative() -> None:
 
 @pytest.mark.slow
 def test_sdist_holds_every_file(sdist: Path) -> None:
-    """The sdist holds taint/, integrations/, the tests, the examples and the documents, and no file twice."""
+    """The sdist holds taint/, integrations/, what checks and shows it, and no file twice."""
     with tarfile.open(sdist) as archive:
         held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    folders = ("taint", "integrations", "tests", "examples", "docs", "dashboards")
+    folders = ("taint", "integrations", "tests", "benchmarks", "examples", "docs", "dashboards")
     expected = {f"{folder}/{name}" for folder in folders for name in shipped_files(CHECKOUT / folder)}
-    single = {"pytest_taint.py", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"}
+    single = {"pytest_taint.py", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml", ".ci/run"}
     assert (expected | single) - held == set()
     assert {name for name in held if name.startswith("taint/integrations/")} == set()
 

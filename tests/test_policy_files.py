@@ -336,10 +336,10 @@ def test_unreadable_files(tmp_path: Path) -> None:
     large = tmp_path / "large.toml"
     with large.open("wb") as file:
         file.truncate(50_000_000)
-    begun = time.monotonic()
+    begun = time.process_time()  # Others may have the processor meanwhile.
     with pytest.raises(taint.ConfigurationError, match=f"50000000 bytes. At most {MAX_BYTES} are read"):
         load_policy(large)
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
 
 
 def test_line_of_a_mistake_in_a_long_file(tmp_path: Path) -> None:
