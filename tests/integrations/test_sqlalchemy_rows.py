@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import uuid
+from binascii import crc_hqx
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import taint
 from taint import losses
-from taint.evidence.row_labels import decoded, encoded, opened, sealed, set_seal_keys
+from taint.evidence.row_labels import DERIVED, decoded, encoded, opened, sealed, set_seal_keys
 from taint.integrations.sqlalchemy import SqlalchemyIntegration, labelled, own_labels
 from taint.labels import Label, Labels
 from taint.testing import record
@@ -363,11 +364,29 @@ def test_labels_are_read_as_json_is(text: str) -> None:
     assert [label.subject for label in decoded(text)] == ["8"]
 
 
-@pytest.mark.parametrize("text", ["x", "{}", "[]", '{"purposes":[]}', '{"purposes":["a"],"more":1}', '{"purposes":3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x", "{}", "[]", '{"purposes":[]}', '{"purposes":["a"],"more":1}', '{"purposes":3}'),
+        '{"purposes":["a"],"subject":"\x01"}',
+    ],
+)
 def test_text_of_something_else(text: str) -> None:
     """Text that is not of labels is refused without showing it."""
     with pytest.raises(ValueError, match="not the text of labels"):
         decoded(text)
+
+
+def test_labels_that_the_database_joined_say_so_whatever_seal_they_have() -> None:
+    """A seal without a key, which anybody can make, does not make labels of several values those of one."""
+    lines = f"{DERIVED}\n{encoded(taint.labels_of(security('x')))}"
+    texts = {
+        start: f'{start}\n{{"seal":":{crc_hqx(f"{start}{chr(0)}s+14155550100".encode(), 0):04x}"}}'
+        for start in (lines, lines.removeprefix(f"{DERIVED}\n"))
+    }
+    problems = [opened(text, "+14155550100", is_whole=True)[1] for text in texts.values()]
+    assert "joined by the database" in problems[0]
+    assert problems[1] == ""
 
 
 def test_companion_with_something_else_is_a_gap(engine: sa.Engine) -> None:
