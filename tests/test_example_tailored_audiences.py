@@ -508,3 +508,34 @@ def test_search_for_personal_data(tmp_path: Path) -> None:
 
     assert [values.found_in([text]) for text in texts()] == [1] * 5
     assert values.found_in(["POST /two-factor 201", "+1 000 000", "nobody@example.org", "0" * 64, "2026-11-23"]) == 0
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+import taint
+from taint import telemetry
+from examples.tailored_audiences.telemetry import JsonLinesExporter, tracing
+
+native = JsonLinesExporter.export
+def export(self, spans):
+    time.sleep(0.15)  # Longer than a sink waits for an exporter.
+    return native(self, spans)
+JsonLinesExporter.export = export
+taint.configure(mode="report")
+telemetry.set_up(repeat_seconds=0)
+upload = taint.sink(purpose="advertising.audiences", name="ads.upload")(lambda phone: None)
+with tracing("job", Path(sys.argv[1])):
+    for _ in range(6):
+        upload(taint.label("+14155550100", purpose="security.mfa"))
+"""
+
+
+def test_slow_exporter_loses_no_span(tmp_path: Path) -> None:
+    """Violations that are still on their way when the job ends are written before its provider is shut down."""
+    spans = tmp_path / "spans.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW, str(spans)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(spans.read_text(encoding="utf-8").splitlines()) == 6

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from examples.tailored_audiences.errors import BadInputError
+from taint.telemetry import flush
 
 OTLP_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -80,4 +81,5 @@ def tracing(service_name: str, spans: Path) -> Iterator[TracerProvider]:
     try:
         yield provider
     finally:
+        flush(timeout_seconds=10)  # On a busy machine violations may still be on their way to the provider.
         provider.shutdown()

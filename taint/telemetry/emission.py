@@ -207,7 +207,8 @@ def policy_reloaded(policy: str, *, is_accepted: bool) -> None:
 def flush(timeout_seconds: float = 2.0) -> bool:
     """Tell repeats now and wait until everything has left for OpenTelemetry's processors.
 
-    It runs when the interpreter ends. Call it where a process is frozen instead of ended.
+    It runs when the interpreter ends. Call it where a process is frozen instead of ended, and before a provider that
+    the program shuts down itself.
 
     Args:
         timeout_seconds: The longest to wait.
