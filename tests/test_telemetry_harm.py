@@ -126,9 +126,7 @@ def _use(exporter: Exporter, kind: Any = SimpleSpanProcessor, repeat_seconds: fl
     return provider
 
 
-@pytest.mark.usefixtures("pipeline")
-def test_slow_exporter_does_not_hold_up_the_caller() -> None:
-    """A hundred violations past an exporter that is stuck wait once, shortly; all are exported when it is free."""
+def _seconds_past_a_stuck_exporter() -> float:
     stuck = threading.Event()
     exporter = Exporter(lambda: stuck.wait(30))
     _use(exporter)
@@ -137,11 +135,18 @@ def test_slow_exporter_does_not_hold_up_the_caller() -> None:
         for _ in range(100):
             upload(phone())
         took = time.monotonic() - begun
-    assert took < 100 * outlet.WAIT_SECONDS / 2  # Far from a wait for each, on a busy machine too.
     assert (len(seen.violations), exporter.names) == (100, [])
     stuck.set()
     assert telemetry.flush(10)
     assert exporter.names == ["taint.violation"] * 100
+    return took
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_slow_exporter_does_not_hold_up_the_caller() -> None:
+    """A hundred violations past an exporter that is stuck wait once, shortly; all are exported when it is free."""
+    # A busy machine may need another try; a wait for each would take five seconds in all of them.
+    assert any(_seconds_past_a_stuck_exporter() < outlet.WAIT_SECONDS + 1 for _ in range(3))
 
 
 def test_what_waits_is_bounded_and_drops_are_counted(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
