@@ -85,6 +85,10 @@ def install_integrations(wanted: Iterable[str | Integration] | None = None) -> N
         IntegrationError: One that was asked for is unknown, or its library is not there or not
             supported. None of them is installed then that was not before.
     """
+    if isinstance(wanted, str):
+        raise IntegrationError(
+            f"integrations is one text: {wanted!r}. It is a list of names. Write integrations=[{wanted!r}]."
+        )
     with _lock:
         begun = len(_installed)
         try:

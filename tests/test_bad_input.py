@@ -13,6 +13,10 @@ import taint
 from taint.testing import record
 
 
+def _upload(rows: object) -> object:
+    return rows
+
+
 def _on_class() -> object:
     return taint.sink(purpose="advertising")(type("Upload", (), {}))
 
@@ -27,9 +31,20 @@ MISTAKES: list[tuple[str, Callable[[], object], tuple[str, ...]]] = [
     ("one of several", lambda: taint.source(purpose=["security.mfa", "A B"]), ("'A B'", "'a_b'")),
     ("check without a key", lambda: taint.check("x", purpose="?", sink="s"), ("'?'", "'security.mfa'")),
     ("sink on a number", lambda: taint.sink(purpose="advertising")(7), ("not callable", "'int'", "@taint.sink")),
+    ("sink without parentheses", lambda: taint.sink(_upload), ("input._upload'", "parentheses", "purpose='")),  # type: ignore[arg-type, call-arg]
+    ("source without parentheses", lambda: taint.source(_upload), ("parentheses", "@taint.source(purpose='")),  # type: ignore[arg-type, call-arg]
+    ("zone without parentheses", lambda: taint.zone(_upload), ("'tests.test_bad_input._upload'", "@taint.zone('")),  # type: ignore[arg-type]
+    ("sink with a purpose only", lambda: taint.sink("advertising"), ("by name", "@taint.sink(purpose='")),  # type: ignore[call-arg]
+    ("source on a class method", lambda: taint.source(classmethod(_upload)), ("_upload'", "parentheses")),  # type: ignore[arg-type, call-arg]
+    ("sink on a property", lambda: taint.sink(purpose="advertising")(property(_upload)), ("a property", "below")),
     ("sink on a class", _on_class, ("a class", "'Upload'", "Decorate the function")),
     ("source on a text", lambda: taint.source(purpose="security")("x"), ("not callable", "'str'", "@taint.source")),
     ("zone on None", lambda: taint.zone("advertising")(None), ("not callable", "'NoneType'", "@taint.zone")),
+    (
+        "arguments in one text",
+        lambda: taint.source(purpose="security", arguments="phone")(lambda phone: phone),
+        ("'phone'", "arguments=['phone']"),
+    ),
     (
         "argument that is no parameter",
         lambda: taint.source(purpose="security", arguments=["fone"])(lambda phone: phone),
@@ -62,6 +77,48 @@ def test_mistake_is_an_error_that_helps(mistake: Callable[[], object], parts: tu
     for part in parts:
         assert part in str(raised.value)
     assert str(raised.value).endswith(".") or str(raised.value).endswith("?")
+
+
+VALUES = {
+    "a number": "+1 415 555 0100",
+    "an address": "jane@example.com",
+    "digits and letters": "user_4155550100",
+    "a long text": "who_is_it_" * 7,
+    "a labelled name": taint.label("doe", purpose="security.mfa"),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("named", ["purpose", "category"])
+def test_a_value_in_the_place_of_a_key_is_not_shown(named: str, value: str) -> None:
+    """Whoever mixes up the arguments of label reads what is wrong, and the log gets no value."""
+    with pytest.raises(taint.ConfigurationError) as raised:
+        taint.label("security.mfa", **{"purpose": "security.mfa", named: value})
+    assert "not shown" in str(raised.value)
+    assert str.__str__(value).lower() not in str(raised.value).lower()
+    assert not any(part in str(raised.value) for part in ("415", "jane", "who_is"))
+
+
+@pytest.mark.parametrize("key", ["security.mf", "Security MFA", "gdpr.art6_1_a"])
+def test_a_misspelt_key_is_shown(key: str) -> None:
+    """The safe twin: what nobody could take for a value is named."""
+    with pytest.raises(taint.ConfigurationError, match=f"purpose.*: '{key}'"):
+        taint.label("x", purpose=key)
+
+
+def test_integrations_in_one_text_are_said() -> None:
+    """A text is not a list of its letters."""
+    with pytest.raises(taint.IntegrationError, match=r"integrations=\['orjson'\]"):
+        taint.install(integrations="orjson")
+
+
+@pytest.mark.parametrize("purpose", ["security.mfa", "advertising"])
+def test_a_verdict_is_neither_true_nor_false(purpose: str) -> None:
+    """`if check(...)` would be true of a violation: it is an error that names what can be asked."""
+    verdict = taint.check(taint.label("x", purpose=purpose), purpose="advertising", sink="crm")
+    with pytest.raises(TypeError, match=r"\.is_allowed"):
+        bool(verdict)
+    assert verdict.is_allowed is (purpose == "advertising")
 
 
 def test_failed_configuration_changes_nothing() -> None:

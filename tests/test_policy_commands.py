@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,11 @@ def test_one_thing_is_said_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[
         file.write_text("".join(map(rule.format, names)), encoding="utf-8")
         assert main(["policy", str(file)]) == 0
         assert said in capsys.readouterr().out
+
+
+def test_reader_that_has_seen_enough() -> None:
+    """`policy --keys | head -1` ends without a word about pipes."""
+    command = f"{sys.executable} -m taint policy --keys | head -1"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.startswith("no policy")
+    assert done.stderr == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections import deque, namedtuple
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -48,6 +49,19 @@ class Frozen:
     phone: str
 
 
+class Slotted:
+    """A row as an object with slots, one of them private, and a subclass with a dict beside them."""
+
+    __slots__ = ("__phone",)
+
+    def __init__(self, phone: object) -> None:
+        self.__phone = phone
+
+
+class SlottedBelow(Slotted):
+    """The class below has no slots of its own."""
+
+
 class Ordinary:
     """A row as an object without any declared field."""
 
@@ -74,6 +88,8 @@ CONTAINERS: list[tuple[str, Callable[[str], object], str]] = [
     ("nested dataclass", lambda phone: Person("", [Frozen(phone)]), "rows.friends[0].phone"),
     ("namespace", lambda phone: SimpleNamespace(phone=phone), "rows.phone"),
     ("object", Ordinary, "rows.phone"),
+    ("slots", Slotted, "rows._Slotted__phone"),
+    ("slots of the class above", SlottedBelow, "rows._Slotted__phone"),
     ("list in an object", lambda phone: Ordinary([phone]), "rows.phone[0]"),
     ("bytes", lambda phone: [phone.encode()], "rows[0]"),
     ("range of a text", lambda phone: f"{phone}" + "!", "rows"),
@@ -218,6 +234,29 @@ def test_signature_is_kept() -> None:
     assert inspect.isgeneratorfunction(_sink(_generator))
     assert decorated.__name__ == "_coroutine"
     assert _sink(_function).__doc__ == _function.__doc__
+
+
+class Uploader:
+    """Can be called."""
+
+    def __call__(self, rows: object) -> object:
+        """Give them back."""
+        return rows
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (functools.partial(functools.partial(Uploader.__call__), Uploader()), "Uploader.__call__"),
+        (Uploader(), "Uploader"),
+    ],
+    ids=["partial", "object"],
+)
+def test_what_has_no_name_is_named_after_what_runs(function: Callable[[object], object], name: str) -> None:
+    """A partial function is called as the function, an object as its class."""
+    with record() as seen:
+        assert taint.sink(purpose="advertising")(function)(advertising())
+    assert [flow.sink for flow in seen.flows] == [f"{__name__}.{name}"]
 
 
 def test_extra_arguments_have_a_path() -> None:

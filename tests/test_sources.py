@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import enum
 import uuid
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from opentelemetry import trace
 
 import taint
+from taint import losses
 from taint.carriers import values
 
 PHONE = "+14155550100"
@@ -150,6 +152,99 @@ def test_containers_are_labelled_deeply_and_stay_what_they_are() -> None:
     assert type(rows[1]) is tuple
     assert all(map(taint.labels_of, rows))
     assert rows[2:] == [Form(PHONE), FrozenForm(PHONE)]
+
+
+class User:
+    """An object of an ordinary class: data, a list of it, a number and another object."""
+
+    def __init__(self) -> None:
+        self.phone = PHONE
+        self.others = [PHONE]
+        self.age = 7
+        self.session = Session()
+
+    @property
+    def shout(self) -> str:
+        """Fail: nobody asks properties."""
+        raise AssertionError
+
+
+class Session:
+    """What is not data."""
+
+    def __init__(self) -> None:
+        self.url = "sqlite://"
+
+
+class SlottedUser:
+    """The same with slots."""
+
+    __slots__ = ("phone",)
+
+    def __init__(self) -> None:
+        self.phone = PHONE
+
+
+@pytest.mark.parametrize("make", [User, SlottedUser], ids=["dict", "slots"])
+@pytest.mark.parametrize("around", [lambda user: user, lambda user: [{"a": user}]], ids=["itself", "in containers"])
+def test_own_attributes_of_an_object_are_labelled(make: Callable[[], Any], around: Callable[[Any], Any]) -> None:
+    """An object that a source returns is labelled in place, where `labels_of` looks; `plain` takes it back."""
+    user = make()
+    assert taint.labels_of(taint.source(purpose="security.mfa")(lambda: around(user))())
+    assert taint.labels_of(user.phone)
+    assert user.phone == PHONE
+    taint.plain(user)
+    assert type(user.phone) is str
+
+
+def test_objects_in_an_object_are_not_data() -> None:
+    """What hangs on an object, such as a database session, keeps its own attributes, and numbers stay numbers."""
+    user = taint.label(User(), purpose="security.mfa")
+    assert taint.labels_of(user.others)
+    assert type(user.age) is int
+    assert type(user.session.url) is str
+
+
+class Channel(enum.Enum):
+    """The same object for everybody."""
+
+    SMS = "sms"
+
+
+def test_shared_objects_are_left_alone() -> None:
+    """What one caller collected is not put on a member of an enumeration, a class or a time zone."""
+    for value in (Channel.SMS, User, dt.UTC, Channel):
+        assert taint.label([value], purpose="security.mfa") == [value]
+    assert type(Channel.SMS.value) is str
+
+
+def test_what_cannot_be_labelled_is_counted() -> None:
+    """An iterator has no labels, and is no silent loss; what is nothing, or only a number in a row, is none."""
+    losses.reset()
+    taint.label([iter([PHONE])], purpose="security.mfa")
+    assert losses.counts() == {"label of builtins.list_iterator": 1}
+    losses.reset()
+    taint.label(
+        [PHONE, "", b"", None, True, 7, 1.5, User(), taint.label(PHONE, purpose="security.mfa")], purpose="security.mfa"
+    )
+    assert losses.counts() == {}
+
+
+RETURNED: dict[str, Callable[[], Any]] = {
+    "generator": lambda: (phone for phone in [PHONE]),
+    "map": lambda: map(str, [PHONE]),
+    "filter": lambda: filter(None, [PHONE]),
+    "zip": lambda: zip([PHONE], strict=True),
+}
+
+
+@pytest.mark.parametrize("make", RETURNED.values(), ids=RETURNED)
+def test_items_of_an_iterator_that_is_returned_are_labelled(make: Callable[[], Any]) -> None:
+    """`return (row.phone for row in rows)` is as good as a list of them, and so is such an argument."""
+    got: list[Any] = []
+    taint.source(purpose="security.mfa", arguments=["phones"])(lambda phones: got.extend(phones))(make())
+    for items in (taint.source(purpose="security.mfa")(make)(), got):
+        assert [bool(taint.labels_of(item)) for item in items] == [True]
 
 
 def test_labels_of_two_collections_join() -> None:

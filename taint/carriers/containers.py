@@ -1,14 +1,15 @@
 """Looking into containers: which carriers are inside, where, and putting others in their place.
 
 What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their subclasses, UUIDs
-and IP addresses (for the number inside), dataclasses, attrs classes, pydantic models, and the own attributes
-of any other object (but not the attributes of the objects in those: a database session is not data). Cycles
+and IP addresses (for the number inside), dataclasses, attrs classes, pydantic models, and the own attributes,
+slots too, of any other object (but not the attributes of the objects in those: a database session is not data). Cycles
 are seen once; depth is bounded by memory only, since nothing here recurses into a value while it looks.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import re
 import types
 from collections import deque
@@ -24,6 +25,7 @@ __all__ = [
     "is_atomic",
     "is_bare",
     "is_name",
+    "is_ordinary",
     "map_leaves",
     "open_kind",
     "path_text",
@@ -44,6 +46,9 @@ _ATOMIC = frozenset(
     )
 )
 
+
+_HEAP_TYPE = 1 << 9
+"""The flag of classes that were made by a `class` statement or its like, Py_TPFLAGS_HEAPTYPE."""
 
 _BUILT_IN = frozenset((dict, list, tuple, set, frozenset))
 
@@ -104,6 +109,19 @@ def is_name(key: str) -> bool:
     return key.isidentifier() and (size < _SHORTEST_DIGEST or (size <= _LONGEST_NAME and not _DIGEST.fullmatch(key)))
 
 
+_NEVER_CHANGED = (type, enum.Enum, dt.tzinfo, str, bytes, int, float, complex)
+"""Values themselves, and objects that are the same for everybody: what one caller collected is not put on these."""
+
+
+def is_ordinary(value: object) -> bool:
+    """Tell whether a value is an object of an ordinary class, whose own attributes may be data and may be changed."""
+    kind = type(value)
+    is_made_in_python = kind.__flags__ & _HEAP_TYPE or kind is types.SimpleNamespace
+    if not is_made_in_python or _is_our_own(kind) or isinstance(value, _NEVER_CHANGED):
+        return False
+    return _own_dict(value) is not None or any(True for _ in _slots(kind))
+
+
 def _field_names(kind: type) -> Iterable[str] | None:
     """Give the field names of a dataclass, attrs class, pydantic model or named tuple."""
     names: Any = getattr(kind, "__dataclass_fields__", None)
@@ -115,14 +133,29 @@ def _field_names(kind: type) -> Iterable[str] | None:
     return names if isinstance(names, Iterable) else None
 
 
-def _own_attributes(value: object) -> dict[str, Any]:
-    """Read an object's attributes without running any code of its class."""
+def _is_our_own(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "taint"
+
+
+def _slots(kind: type) -> Iterator[str]:
+    """Give the names under which a class and those above it keep what they list in `__slots__`; none of carriers."""
+    for one in kind.__mro__:
+        if "__slots__" in one.__dict__ and not _is_our_own(one):
+            yield from (name for name, kept in one.__dict__.items() if type(kept) is types.MemberDescriptorType)
+
+
+def _own_dict(value: object) -> dict[str, Any] | None:
     try:
         own = object.__getattribute__(value, "__dict__")
     except (AttributeError, TypeError):
-        own = None
-    found = dict(own) if type(own) is dict else {}
-    for name in _field_names(type(value)) or ():
+        return None
+    return own if type(own) is dict else None
+
+
+def _own_attributes(value: object) -> dict[str, Any]:
+    """Read an object's attributes without running any code of its class."""
+    found = dict(_own_dict(value) or ())
+    for name in (*(_field_names(type(value)) or ()), *_slots(type(value))):
         if name not in found:
             try:
                 found[name] = object.__getattribute__(value, name)
@@ -213,7 +246,7 @@ def path_text(way: Step) -> str:
     return "".join(reversed(steps)).removeprefix(".")
 
 
-def map_leaves(value: Any, change: Callable[[Any], Any], *, keys: bool = False) -> Any:
+def map_leaves(value: Any, change: Callable[[Any], Any], *, keys: bool = False, objects: bool = False) -> Any:
     """Replace what is inside a value by what `change` gives for it.
 
     Containers that can be changed are changed in place, so that whoever else holds them keeps
@@ -224,16 +257,18 @@ def map_leaves(value: Any, change: Callable[[Any], Any], *, keys: bool = False) 
         value: A container or a leaf.
         change: Gives the new leaf, or the same one.
         keys: Replace the keys of dicts too; else they are taken for names, not data.
+        objects: Look into objects without declared fields too, where `walk` does.
     """
-    return _Mapping(change, keys).map(value)
+    return _Mapping(change, keys, objects).map(value)
 
 
 class _Mapping:
     """One walk of `map_leaves`: what is done with leaves, and what has been mapped already."""
 
-    def __init__(self, change: Callable[[Any], Any], keys: bool) -> None:
+    def __init__(self, change: Callable[[Any], Any], keys: bool, objects: bool) -> None:
         self.change = change
         self.keys = keys
+        self.objects = objects
         self.memo: dict[int, tuple[Any, Any]] = {}  # The value too: an id is only good while its object lives.
 
     def map(self, value: Any) -> Any:
@@ -256,6 +291,9 @@ class _Mapping:
             result = self._fields(value)
         else:
             result = self.change(value)
+            if self.objects and result is value and is_ordinary(value):
+                self.memo[id(value)] = (value, value)
+                self._object(value)
         self.memo[id(value)] = (value, result)
         return result
 
@@ -298,6 +336,20 @@ class _Mapping:
         for name, new in changed.items():
             object.__setattr__(value, name, new)
         return value
+
+    def _object(self, value: Any) -> None:
+        """Change an object's own attributes, but no objects in them: a database session is not data."""
+        self.objects = False
+        own = _own_dict(value)
+        for name, item in _own_attributes(value).items():
+            new = self.map(item)
+            if new is item:
+                continue
+            if own is not None and name in own:
+                own[name] = new  # Not by a descriptor: an ORM would take it for a change to be stored.
+            else:
+                object.__setattr__(value, name, new)
+        self.objects = True
 
 
 def _shallow_copy(value: Any) -> Any:

@@ -12,7 +12,7 @@ from opentelemetry import trace as otel_trace
 
 from taint import modes
 from taint.carriers import observation
-from taint.carriers.containers import Step, is_bare, map_leaves, walk
+from taint.carriers.containers import Step, is_bare, is_ordinary, map_leaves, walk
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.identifiers import IDENTIFIERS, number_in, without_labels
 from taint.carriers.operations import coverage_of
@@ -133,7 +133,8 @@ def label(
     as `TaintedBytes`, other string-like values (UUID, date, Decimal, int, IP address, path...) as a
     `TaintedProxy`. In containers, every text, byte string and string-like value is labelled, but no
     numbers: lists, dicts, sets and objects keep their identity and are labelled in place; tuples and
-    frozen classes are made anew. None, truth values and empty text have nothing to label.
+    frozen classes are made anew. None, truth values and empty text have nothing to label; what can have no
+    labels (an iterator, a table of another library) comes back as it is, and is counted as a loss.
 
     Args:
         value: What was collected.
@@ -172,26 +173,30 @@ def label(
         result = _new_text(TaintedStr, value)  # As `carry_text`, without its call.
         result._coverage = labels
         return result  # type: ignore[return-value]  # T is str here.
-    return apply_labels(value, labels, is_source=True)
+    return apply_labels(value, labels, is_source=True, objects=True)
 
 
 _SINGLE = (str, bytes, int, float, TaintedProxy)
+_NOTHING_LOST = (str, bytes, int, float)
+"""Text that is empty, truth values, and numbers in containers, which are keys, counts and prices."""
 
 
-def apply_labels(value: T, labels: Labels, *, is_source: bool = False) -> T:
+def apply_labels(value: T, labels: Labels, *, is_source: bool = False, objects: bool = False) -> T:
     """Put labels on a value, or on all that is inside a container. Labels: joined to those there.
 
     Args:
         value: Anything.
         labels: To put on it.
         is_source: The value enters here, and the collector is told; a load from a store asks for it or not.
+        objects: Label the own attributes of objects without declared fields too.
     """
     collect = collector if is_source else None
     if isinstance(value, _SINGLE):
         if collect is not None:
             collect(value, labels)
         return carry(value, labels)  # type: ignore[no-any-return]  # `carry` keeps the type, as seen by isinstance.
-    return map_leaves(value, lambda leaf: _carry_inside(leaf, labels, collect))  # type: ignore[no-any-return]  # As above.
+    carry_leaf = _carry_or_count if objects else _carry_inside
+    return map_leaves(value, lambda leaf: carry_leaf(leaf, labels, collect), objects=objects)  # type: ignore[no-any-return]  # As above.
 
 
 def _carry_inside(leaf: Any, labels: Labels, collect: Collector | None) -> Any:
@@ -201,6 +206,16 @@ def _carry_inside(leaf: Any, labels: Labels, collect: Collector | None) -> Any:
     if collect is not None:
         collect(leaf, labels)
     return carry(leaf, labels)
+
+
+def _carry_or_count(leaf: Any, labels: Labels, collect: Collector | None) -> Any:
+    result = _carry_inside(leaf, labels, collect)
+    if result is leaf and not (
+        leaf is None or isinstance(leaf, _NOTHING_LOST) or is_carrier(leaf) or is_ordinary(leaf)
+    ):
+        kind = type(leaf)
+        count_loss(f"label of {kind.__module__}.{kind.__qualname__}")
+    return result
 
 
 def carriers_in(value: object, root: str = "") -> Iterator[tuple[Step, Any]]:
@@ -254,7 +269,7 @@ def plain(value: T) -> T:
     Returns:
         The exact `str`, `bytes` or wrapped value.
     """
-    return map_leaves(value, _plain_leaf, keys=True)  # type: ignore[no-any-return]  # The type is kept.
+    return map_leaves(value, _plain_leaf, keys=True, objects=True)  # type: ignore[no-any-return]  # The type is kept.
 
 
 def _plain_leaf(leaf: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -13,6 +12,7 @@ from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.text import TaintedStr
 from taint.carriers.values import carriers_in
 from taint.evidence import Evidence, current_known_values
+from taint.flows.calls import LAZY
 from taint.flows.discovery import discovered_flows, is_discovering
 from taint.flows.finding import flows_at
 from taint.flows.outcome import carry_out, is_heard, is_watched, worst_of
@@ -24,12 +24,9 @@ from taint.modes import Mode
 from taint.policy import Flow, Outcome, current_decider
 from taint.telemetry import count_check
 
-__all__ = ["LAZY", "admitted", "admitted_all", "are_clear"]
+__all__ = ["admitted", "admitted_all", "are_clear"]
 
 T = TypeVar("T")
-
-LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
-"""Iterators that have nothing but their items: one that checks can stand in for them."""
 
 
 def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None, is_item: bool = False) -> T:

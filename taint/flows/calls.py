@@ -7,20 +7,28 @@ binds methods, class methods and static methods.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import wrapt
 
 from taint.errors import ConfigurationError
 from taint.modes import is_off
 
-__all__ = ["Around", "Bound", "Parameters", "around_calls", "function_name"]
+__all__ = ["LAZY", "Around", "Bound", "Parameters", "around_calls", "by_name", "function_name", "misplaced"]
 
 F = TypeVar("F")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+"""Iterators that have nothing but their items: another one can stand in for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,49 @@ class Around:
 
 
 def function_name(function: Any) -> str:
-    """Give the dotted name of a function, as OpenTelemetry's `code.function.name` has it."""
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(type(function)))}"
+    """Give the dotted name of a function, as OpenTelemetry's `code.function.name` has it.
+
+    A partial function has that of the function that it calls, an object that can be called that of its class.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not hasattr(function, "__qualname__"):
+        function = type(function)
+    return f"{getattr(function, '__module__', '?')}.{function.__qualname__}"
+
+
+def by_name(example: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Have a maker of decorators, which takes everything by name, say what to write where it got something without.
+
+    Args:
+        example: How it is written.
+    """
+
+    def around(make: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(make)
+        def made(*args: P.args, **kwargs: P.kwargs) -> R:
+            if args:
+                raise misplaced(args[0], example)
+            return make(*args, **kwargs)
+
+        return made
+
+    return around
+
+
+def misplaced(given: object, example: str) -> ConfigurationError:
+    """Make the error for what stands where a decorator's purpose belongs: mostly the function that it is to stand on.
+
+    Args:
+        given: What it got. It may be a value, and is shown only where it is a function.
+        example: How the decorator is written.
+    """
+    name = example.partition("(")[0]
+    if callable(given) or isinstance(given, classmethod | staticmethod | property):
+        what = f"{name} stands on {function_name(given)!r} without parentheses. It needs to be told a purpose."
+    else:
+        what = f"{name} got something without a name. It takes all that it is told by name."
+    return ConfigurationError(f"{what} Write {example}.")
 
 
 def around_calls(function: F, around: Around, *, decorator: str) -> F:
@@ -108,11 +157,14 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
         getattr(function, "__func__", function) if isinstance(function, classmethod | staticmethod) else function
     )
     if isinstance(function, type) or not callable(inner):
-        what = "a class" if isinstance(function, type) else "not callable"
+        what, remedy = "something that is not callable", "Decorate the function that does the work."
+        if isinstance(function, type):
+            what = "a class"
+        elif isinstance(function, property | functools.cached_property):
+            what, remedy = "a property", f"Write it below, between that and the function: @taint.{decorator}(...)."
         msg = (
             f"@taint.{decorator} stands on {what}: {getattr(function, '__name__', type(function).__name__)!r}. "
-            "It belongs on a function, a method, a coroutine function or a generator function. "
-            "Decorate the function that does the work."
+            f"It belongs on a function, a method, a coroutine function or a generator function. {remedy}"
         )
         raise ConfigurationError(msg)
     parameters = Parameters.of(inner)
@@ -145,7 +197,13 @@ def _run(wrapped: Any, bound: Bound, around: Around) -> Any:
         around.before(bound)
     with around.stretch():
         result = wrapped(*bound.args, **bound.kwargs)
-    return result if around.after is None else around.after(result, bound)
+    if around.after is None:
+        return result
+    if isinstance(result, types.GeneratorType):
+        return _steps_of(result, bound, Around(after=around.after))
+    if isinstance(result, LAZY):
+        return (around.after(item, bound) for item in result)
+    return around.after(result, bound)
 
 
 async def _run_coroutine(wrapped: Any, bound: Bound, around: Around) -> Any:
@@ -161,8 +219,12 @@ def _run_generator(wrapped: Any, bound: Bound, around: Around) -> Generator[Any,
     """Run a generator's body in the zone, and its consumer outside of it: each step goes in and out again."""
     if around.before is not None:
         around.before(bound)
-    generator = wrapped(*bound.args, **bound.kwargs)
-    step, given, stretch = generator.send, None, around.steps()
+    return (yield from _steps_of(wrapped(*bound.args, **bound.kwargs), bound, around))
+
+
+def _steps_of(generator: Generator[Any, Any, Any], bound: Bound, around: Around) -> Generator[Any, Any, Any]:
+    step: Callable[[Any], Any] = generator.send
+    given, stretch = None, around.steps()
     while True:
         try:
             with stretch:

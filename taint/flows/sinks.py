@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, TypeVar
 
-from taint.flows.admission import LAZY, admitted, admitted_all, are_clear
-from taint.flows.calls import Around, Bound, around_calls, function_name
+from taint.flows.admission import admitted, admitted_all, are_clear
+from taint.flows.calls import LAZY, Around, Bound, around_calls, by_name, function_name
 from taint.flows.declared import SINKS, declare
 from taint.flows.discovery import discovered_flows
 from taint.flows.finding import flows_at
@@ -25,6 +25,7 @@ __all__ = ["check", "sink"]
 F = TypeVar("F")
 
 
+@by_name("@taint.sink(purpose='advertising.audiences')")
 def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> Callable[[F], F]:
     """Check what a function receives against the purpose it uses data for.
 

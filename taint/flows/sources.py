@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from taint.carriers import observation
 from taint.carriers.values import apply_labels, collected, labels_of
 from taint.errors import ConfigurationError
-from taint.flows.calls import Around, Bound, Parameters, around_calls, function_name
+from taint.flows.calls import LAZY, Around, Bound, Parameters, around_calls, by_name, function_name
 from taint.flows.declared import SOURCES, declare
+from taint.guard import shown
 from taint.purposes import category_key, purpose_keys
 
 __all__ = ["source"]
@@ -17,6 +18,7 @@ __all__ = ["source"]
 F = TypeVar("F")
 
 
+@by_name("@taint.source(purpose='security.mfa')")
 def source(
     *,
     purpose: str | Iterable[str] | None = None,
@@ -27,9 +29,10 @@ def source(
 ) -> Callable[[F], F]:
     """Label what a function returns, or what it receives, with the purpose it is collected for.
 
-    Labels: joined to those that the values have, deep in containers, as `label` does; of a generator,
-    on every item. The label keeps the span that is current in the call. In a zone, what is loaded is used for
-    the zone's purpose: where the labels do not allow that, it is a violation (evidence `comparison`).
+    Labels: joined to those that the values have, deep in containers, as `label` does; of a generator, and of
+    `map`, `filter` and their like that the function returns, on every item. The label keeps the span that is
+    current in the call. In a zone, what is loaded is used for the zone's purpose: where the labels do not allow
+    that, it is a violation (evidence `comparison`).
 
     Args:
         purpose: One key such as `security.mfa`, or several; that of the `zone(..., collects=True)` around the call
@@ -43,6 +46,11 @@ def source(
         ConfigurationError: A purpose or category is not a key, a parameter does not exist, or it stands on
             something that is not a function.
     """
+    if isinstance(arguments, str):
+        raise ConfigurationError(
+            f"arguments is one text: {shown(arguments)!r}. It is a list of names of parameters. "
+            f"Write arguments=[{shown(arguments)!r}]."
+        )
     purposes = None if purpose is None else purpose_keys(purpose)
     kind = None if category is None else category_key(category)
 
@@ -52,10 +60,12 @@ def source(
         _check_parameters(function, (*arguments, *((subject,) if subject else ())), source_name)
 
         def labelled(value: Any, bound: Bound) -> Any:
+            if isinstance(value, LAZY):
+                return (labelled(item, bound) for item in value)
             SOURCES.reached.add(source_name)
             who = None if subject is None else bound.get(subject)
             labels = collected(purposes, category=kind, subject=who, source=source_name)
-            return apply_labels(value, labels, is_source=True)
+            return apply_labels(value, labels, is_source=True, objects=True)
 
         def loaded(value: Any, bound: Bound) -> Any:
             result = labelled(value, bound)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from taint.carriers import observation
 from taint.evidence import Evidence
 from taint.flows import selection
-from taint.flows.calls import Around, around_calls, function_name
+from taint.flows.calls import Around, around_calls, function_name, misplaced
 from taint.flows.finding import flows_of
 from taint.flows.outcome import carry_out, is_heard
 from taint.labels import Labels
@@ -140,6 +140,8 @@ class zone:  # noqa: N801  # Used as a statement and a decorator, like the stand
         self, purpose: str, *, name: str | None = None, mode: str | None = None, collects: bool = False
     ) -> None:
         """Check the arguments; nothing begins yet."""
+        if callable(purpose):
+            raise misplaced(purpose, "@taint.zone('advertising.audiences')")
         self._purpose = purpose_key(purpose)
         self._name = name
         self._mode = None if mode is None else Mode.parse(mode, setting="mode")

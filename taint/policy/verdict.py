@@ -100,6 +100,15 @@ class Verdict:
     outcome: Outcome
     flows: tuple[Flow, ...] = ()
 
+    def __bool__(self) -> bool:
+        """Refuse to be true or false: `if check(...)` reads as if something were allowed, or as if it were found.
+
+        Raises:
+            TypeError: Always.
+        """
+        msg = "a verdict is neither true nor false. It has .is_allowed, .outcome and .violations. Ask one of these."
+        raise TypeError(msg)
+
     @property
     def is_allowed(self) -> bool:
         """Tell whether nothing speaks against the use."""

@@ -10,12 +10,18 @@ import re
 from collections.abc import Iterable
 
 from taint.errors import ConfigurationError
+from taint.guard import HIDDEN, shown
 from taint.purposes.taxonomy import Taxonomy, current_taxonomy
 
 __all__ = ["ancestors", "category_key", "is_allowed", "known_category", "known_purpose", "purpose_key", "purpose_keys"]
 
 # The syntax of fideslang's keys, https://ethyca.github.io/fideslang/: words joined by dots. DPV's are in CamelCase.
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*", re.ASCII)
+
+
+_NOT_SHOWN = "(not shown, it may be data)"
+_LONGEST_SHOWN = 64
+_MOST_DIGITS = 5
 
 
 def purpose_key(purpose: object) -> str:
@@ -47,19 +53,28 @@ def known_purpose(purpose: str, taxonomy: Taxonomy) -> str:
         return taxonomy.aliases[purpose]
     if not _KEY.fullmatch(purpose):
         guess = re.sub(r"[^a-z0-9_.]+", "_", purpose.strip().lower().replace("/", ".").replace(":", ".")).strip("_.")
-        hint = f"Did you mean {guess!r}?" if _KEY.fullmatch(guess) else "Write it like 'security.mfa'."
+        said = _said(purpose)
+        is_near = said is not _NOT_SHOWN and _KEY.fullmatch(guess)
+        hint = f"Did you mean {guess!r}?" if is_near else "Write it like 'security.mfa'."
         msg = (
-            f"not a purpose key: {purpose!r}. A key is words of letters, digits and '_', "
+            f"not a purpose key: {said}. A key is words of letters, digits and '_', "
             f"lower-case in most taxonomies, joined by '.'. {hint}"
         )
         raise ConfigurationError(msg)
-    near = taxonomy.nearest(purpose)
+    near, said = taxonomy.nearest(purpose), _said(purpose)
     hint = f"Did you mean {near!r}? If not, declare it" if near else "Declare it"
     msg = (
-        f"unknown purpose: {purpose!r}. Purposes are those of the {taxonomy.name!r} taxonomy and those that the policy "
-        f"declares. {hint} in taint.toml: [purposes] {purpose!r} = {{ definition = '...' }}."
+        f"unknown purpose: {said}. Purposes are those of the {taxonomy.name!r} taxonomy and those that the policy "
+        f"declares. {hint} in taint.toml: [purposes] {said} = {{ definition = '...' }}."
     )
     raise ConfigurationError(msg)
+
+
+def _said(key: str) -> str:
+    """Show what was given for a key, but not what looks as if a value had been passed in its place."""
+    said = shown(key)
+    is_data = said is HIDDEN or "@" in said or len(said) > _LONGEST_SHOWN
+    return _NOT_SHOWN if is_data or sum(map(str.isdigit, said)) > _MOST_DIGITS else repr(said)
 
 
 def purpose_keys(purpose: str | Iterable[str]) -> frozenset[str]:
@@ -102,11 +117,11 @@ def known_category(category: str, taxonomy: Taxonomy) -> str:
     """Check a category key against a taxonomy; as `category_key`."""
     if category in taxonomy.categories:
         return str.__str__(category)
-    near = taxonomy.nearest(category, of=taxonomy.categories)
+    near, said = taxonomy.nearest(category, of=taxonomy.categories), _said(category)
     hint = f"Did you mean {near!r}? If not, declare it" if near else "Declare it"
     msg = (
-        f"unknown category: {category!r}. Categories are fideslang's, such as 'user.contact.email', and those that "
-        f"the policy declares. {hint} in taint.toml: [categories] {category!r} = '...'."
+        f"unknown category: {said}. Categories are fideslang's, such as 'user.contact.email', and those that "
+        f"the policy declares. {hint} in taint.toml: [categories] {said} = '...'."
     )
     raise ConfigurationError(msg)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ __all__ = ["add_parser"]
 
 NO_CHANGE, CHANGES, BAD_INPUT = 0, 1, 2
 """Exit statuses: nothing to see, something to see, and nothing that could be said."""
+ENDED_BY_READER = 141
+"""As shells have it: 128, and the number of SIGPIPE."""
 
 _DEFAULT = "the policy; by default taint.toml, or [tool.taint] of pyproject.toml, in the working directory"
 
@@ -102,6 +105,11 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
 def _guarded(command: Any, options: argparse.Namespace) -> int:
     try:
         status: int = command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads this has seen enough, as `head` has. What is still in the buffer would be an error at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ENDED_BY_READER
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
