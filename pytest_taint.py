@@ -38,6 +38,11 @@ OPTIONS = (
     ("cov-fail-under", "PERCENT", "fail when fewer of the declared sources and sinks are reached"),
 )
 LISTS = (
+    (
+        "package",
+        "NAME",
+        "package of yours in which f-strings and joins keep labels, by taint.install(); may be repeated",
+    ),
     ("allow", "PATTERN", "sink, or 'source -> sink', that may be violated; * stands for any part; may be repeated"),
     ("report", "KIND[:FILE]", "write a report: html, json, sarif or junit; may be repeated"),
 )
@@ -67,6 +72,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="write the baseline anew from what this run finds; what only tests that did not run had stays in it",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Install the library before the first conftest.py imports what is to be rewritten.
+
+    Raises:
+        pytest.UsageError: A name or the policy that is found is not usable as written.
+    """
+    options = early_config.known_args_namespace
+    packages = options.taint_package or early_config.getini("taint_package")
+    if not packages or not (options.taint or early_config.getini("taint")):
+        return
+    from taint import TaintError, install, uninstall  # noqa: PLC0415  # See above.
+
+    try:
+        install(packages=packages)
+    except TaintError as error:
+        raise pytest.UsageError(str(error)) from None
+    early_config.add_cleanup(uninstall)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -46,7 +46,7 @@ def _run_program(options: argparse.Namespace) -> int:
         # As `python -m`: modules are looked for from where one stands.
         sys.path.insert(0, str(Path.cwd()))
         sys.argv = [program, *options.arguments]
-        if _launched([*options.package, program.partition(".")[0]]) is None:
+        if _launched(options.package, program.partition(".")[0]) is None:
             return 2
         if not _is_module(program):
             sys.stderr.write(f"there is no module {program!r} here. Give a name that `python -m` takes, or a script.\n")
@@ -83,13 +83,17 @@ def _is_module(name: str) -> bool:
         raise
 
 
-def _launched(packages: Iterable[str]) -> bool | None:
+def _launched(packages: Iterable[str], *own: str) -> bool | None:
     """Turn the library on; None where the environment or the policy is wrong, which is said."""
     try:
-        return launch(packages)
+        is_on = launch([*packages, *own])
     except TaintError as error:
         sys.stderr.write(f"{error}\n")
         return None
+    for name in packages:
+        if not _is_module(name.partition(".")[0]):
+            sys.stderr.write(f"there is no package {name!r} here, so that none is made exact. Correct the name.\n")
+    return is_on
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

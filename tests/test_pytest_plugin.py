@@ -112,6 +112,53 @@ def test_swallowed_violation_fails_its_test(suite: Suite) -> None:
     result.stdout.no_fnmatch_line("*+1415*")
 
 
+BEHIND_AN_FSTRING = """
+import hashlib
+import app
+
+def leak(value=app.enrol):
+    app.swallow(value=lambda: f"tel:{value()}")
+
+def digest(value=app.enrol):
+    app.swallow(value=lambda: hashlib.sha256(value().encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize(
+    ("ini", "workers"), [("", []), ("taint_package = shop", ["-n2"])], ids=["flag", "ini and workers"]
+)
+def test_named_packages_are_rewritten_before_a_conftest_imports_them(
+    pytester: pytest.Pytester, suite: Suite, ini: str, workers: list[str]
+) -> None:
+    """A leak behind an f-string or a hash is found in a package that is named, and its safe twin passes."""
+    pytester.makepyfile(shop=BEHIND_AN_FSTRING, conftest="import shop\n")
+    suite.ini(ini)
+    suite.write(
+        "import shop\n"
+        "def test_leak(): shop.leak()\ndef test_digest(): shop.digest()\n"
+        "def test_twin(): shop.leak(newsletter); shop.digest(newsletter)\n"
+    )
+    flags = [] if ini else ["--taint-package=shop"]
+    result = suite.run(*flags, *workers)
+    result.assert_outcomes(failed=2, passed=1)
+    result.stdout.fnmatch_lines(["violation: shop.enrol -> ads.upload"])
+
+
+def test_without_packages_the_plugin_wraps_nothing(pytester: pytest.Pytester, suite: Suite) -> None:
+    """Without the flag a suite sees what its application sees: the f-string is a loss, and nothing is installed."""
+    pytester.makepyfile(shop=BEHIND_AN_FSTRING)
+    suite.write(
+        "import hashlib, shop\ndef test_leak(): shop.leak(); assert type(hashlib.sha256()).__name__ == 'HASH'\n"
+    )
+    suite.run().assert_outcomes(passed=1)
+    suite.run("--taint-package=shop", taint=False).stderr.fnmatch_lines(["*--taint-package does nothing by itself*"])
+
+
+def test_package_that_is_no_name_is_said(suite: Suite) -> None:
+    """A path in its place is an error of usage."""
+    assert "src/shop" in suite.refusal("--taint", "--taint-package=src/shop")
+
+
 def test_without_the_flag_nothing_happens(suite: Suite) -> None:
     """The plugin is quiet until it is asked: the same suite passes and nothing is said."""
     suite.write("def test_leak(): swallow()\n")

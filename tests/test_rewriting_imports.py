@@ -459,6 +459,16 @@ def test_the_command_line_says_what_is_missing(folder: Path) -> None:
     assert start(folder, "-m", "taint").returncode == 2
 
 
+@pytest.mark.parametrize(("name", "said"), [("tpackage", ""), ("tpackge", "there is no package 'tpackge' here")])
+def test_the_command_line_says_which_package_is_missing(folder: Path, name: str, said: str) -> None:
+    """A misspelt `-p` is said, and the program runs: it may put that package in its way itself."""
+    write(folder, {"tpackage/__init__.py": "", "main.py": "print('ran')"})
+    done = start(folder, "-m", "taint", "run", "-p", name, "main.py")
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert done.stderr.startswith(said)
+    assert bool(done.stderr) is bool(said)
+
+
 def test_the_command_line_says_its_version(folder: Path) -> None:
     """`--version` names the distribution and its version."""
     assert start(folder, "-m", "taint", "--version").stdout == f"purpose-taint {taint.__version__}\n"

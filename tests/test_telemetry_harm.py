@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -315,3 +317,72 @@ def test_repeats_are_told_at_exit_and_apart_after_a_fork(
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(json.loads(line) for line in told.read_text().splitlines()) == expected
+
+
+SERVER = """
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import taint
+
+told, is_shut_down = Path(sys.argv[1]), sys.argv[2] == "True"
+
+class Lines(SpanExporter):
+    def export(self, spans):
+        with told.open("a") as file:
+            file.writelines(f"{span.attributes.get('taint.repeat.count', 1)}\\n" for span in spans)
+        return SpanExportResult.SUCCESS
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(Lines()))
+trace.set_tracer_provider(provider)
+taint.configure(mode="report")
+
+@taint.sink(purpose="advertising.audiences")
+def upload(rows): pass
+
+async def work(request):
+    for _ in range(4):
+        upload(taint.label("+14155550100", purpose="security.mfa"))
+    return PlainTextResponse("")
+
+@asynccontextmanager
+async def lifespan(app):
+    yield
+    if is_shut_down:
+        taint.telemetry.flush()
+        trace.get_tracer_provider().shutdown()
+
+config = uvicorn.Config(Starlette(routes=[Route("/", work)], lifespan=lifespan), port=0, log_level="error")
+
+class Server(uvicorn.Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
+
+Server(config).run()
+"""
+
+
+@pytest.mark.parametrize(("is_shut_down", "expected"), [(True, ["1", "3"]), (False, [])])
+def test_server_that_sigterm_ends(tmp_path: Path, is_shut_down: bool, expected: list[str]) -> None:
+    """Uvicorn ends by the signal: violations arrive where the application's shutdown sends them, and else nowhere."""
+    told = tmp_path / "told.txt"
+    told.touch()
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SERVER, str(told), str(is_shut_down)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as server:
+        assert server.stdout is not None
+        address = f"http://127.0.0.1:{server.stdout.readline().strip()}/"
+        assert urllib.request.urlopen(address, timeout=20).status == 200
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=20) == -signal.SIGTERM
+    assert told.read_text().split() == expected
