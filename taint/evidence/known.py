@@ -1,13 +1,8 @@
 """`KnownValues`: what was labelled here, as keyed fingerprints, never as plaintext.
 
-Remembering: the normal forms of a value (`forms`) are cut into words (`words`), and each form leaves
-one fingerprint of its text and one of each of its digests (`fingerprints`) in a table (`table`). All
-of it is done in the call, since a digest that is computed later needs the plaintext until then. No
-form is stored, not even for a moment longer than the call.
-
-Bounds: two generations. Values go into the young one; when it holds half of what is allowed, or is
-half as old as allowed, it becomes the old one, and the old one is dropped, counted and logged. So
-eviction costs nothing per value, and a value that is still in use is remembered anew.
+Remembering: the normal forms of a value (`forms`) are cut into words (`words`), and the fingerprints of these and of
+their digests (`fingerprints`) are kept (`memory`). All of it is done in the call, since a digest that is computed
+later needs the plaintext until then. No form is stored, not even for a moment longer than the call.
 """
 
 from __future__ import annotations
@@ -15,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,16 +19,15 @@ from taint.carriers.tracing import is_tracing
 from taint.errors import ConfigurationError
 from taint.evidence import last_seen
 from taint.evidence.fingerprints import (
-    PLATFORM_HASHES,
     Digester,
     hmac_digester,
     process_fingerprint,
     salted_digesters,
     shared_fingerprint,
 )
-from taint.evidence.forms import Forms, normal_forms, region_of, text_of
-from taint.evidence.generation import Generation
-from taint.evidence.label_sets import COMMON, LabelSets
+from taint.evidence.forms import normal_forms, region_of, text_of
+from taint.evidence.label_sets import COMMON
+from taint.evidence.memory import Bounds, Memory
 from taint.evidence.shared import SharedFile, write_shared
 from taint.evidence.table import BUCKETS, NUMBER, Kind, Lookup, filter_bits
 from taint.guard import report_internal_error
@@ -44,21 +37,8 @@ __all__ = ["KnownValues", "Statistics"]
 
 _logger = logging.getLogger("taint")
 
-_TEXT = Kind.TEXT << 22
-_DIGEST = Kind.DIGEST << 22
-_SUBJECT = Kind.SUBJECT << 22
-_ANCHOR = Kind.ANCHOR << 22
-_KINDS = 3 << 22
-MAXIMUM_WORDS = 7
-ANCHOR_PLACES = 3
-SHORTEST_ANCHOR = 4
-"""A value of several words is found by its longest word, one of the first three, of four letters at least."""
-
 RECENT = 65_536
 """Values of which it is known without working out their forms that they are remembered: hashes, 3 MB of them."""
-
-WAITING = 4_096
-"""Lists of fingerprints, two of a value, that are put into the table at once: 5 ms, every so many new values."""
 
 _BUCKET_BYTES = 136
 """An `array` without its slots (80), the room it keeps spare (48) and the reference to it, on a 64-bit machine."""
@@ -138,17 +118,20 @@ class KnownValues:
             "key": key,
             "base": base,
         }
-        self.max_subjects = max_subjects
-        self._half_values = max(1, max_values // 2)
-        self._half_age = max_age_seconds / 2
-        self._bits = filter_bits(max_values)
-        fixed = (3 << self._bits) + 2 * BUCKETS * _BUCKET_BYTES
+        bits = filter_bits(max_values)
+        fixed = (3 << bits) + 2 * BUCKETS * _BUCKET_BYTES
         if max_bytes <= fixed + 1_000_000:
             raise ConfigurationError(
                 f"max_bytes is too small for max_values={max_values!r}. Filters and buckets alone take {fixed!r}. "
                 f"Allow more than {fixed + 1_000_000!r}, or fewer values."
             )
-        self._half_slots = (max_bytes - fixed) // 2 // _SLOT_BYTES
+        self._bounds = Bounds(
+            bits=bits,
+            half_values=max(1, max_values // 2),
+            half_slots=(max_bytes - fixed) // 2 // _SLOT_BYTES,
+            half_age_seconds=max_age_seconds / 2,
+            max_subjects=max_subjects,
+        )
         self._region = None if default_region is None else region_of(default_region)
         self._key = key
         self.fingerprint = process_fingerprint() if key is None else shared_fingerprint(key)
@@ -162,27 +145,10 @@ class KnownValues:
             self._shared = SharedFile(base, key)
         self._digesters: tuple[Digester, ...] = ()
         self.digest_sizes: frozenset[int] = frozenset((16, 20, 32, 64))
-        self._begin()
-        _all.add(self)
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._young = Generation(self._bits)
-        self._old: Generation | None = None
-        self._all_filter = self._young.filter  # One, until there is an old generation too.
-        self._labels = LabelSets()
-        self._recent: set[int | None] = set()
-        self._evicted = 0
-        self._refused: dict[str, int] = {}
         self.unread = 0
-        self._lookups: tuple[Lookup, ...] = ()
-        self._look_up_in()
-
-    def _look_up_in(self) -> None:
-        found: list[Lookup] = [self._young.table]
-        if self._old is not None:
-            found.append(self._old.table)
-        self._lookups = tuple(found)
+        self._lock = threading.Lock()
+        self._memory = Memory(self._bounds, self.fingerprint)
+        _all.add(self)
 
     def __repr__(self) -> str:
         """Say how many values are known."""
@@ -191,12 +157,12 @@ class KnownValues:
     @property
     def values(self) -> int:
         """How many values are known in memory."""
-        return self._young.values + (self._old.values if self._old is not None else 0)
+        return self._memory.values
 
     @property
     def is_empty(self) -> bool:
         """Tell whether there is nothing to look for."""
-        return not self._young.values and self._old is None and self._shared is None
+        return self._memory.is_empty and self._shared is None
 
     def fresh(self) -> KnownValues:
         """Give an empty set with the same bounds, key and base, for a test or a tenant."""
@@ -212,9 +178,8 @@ class KnownValues:
     def clear(self) -> None:
         """Forget every value; registered keys and salts stay."""
         with self._lock:
-            lock = self._lock
-            self._begin()
-            self._lock = lock
+            self._memory = Memory(self._bounds, self.fingerprint)
+            self.unread = 0
 
     def register_hmac(self, key: bytes, algorithm: str = "sha256") -> None:
         """Know the HMACs under a key of the application's of every value that is remembered from here on.
@@ -261,161 +226,30 @@ class KnownValues:
         if text is None or not labels:
             return False
         seen = hash((text, labels)) if self.fingerprint is hash else None
-        if seen in self._recent:
+        if seen in self._memory.recent:
             return True
         forms = normal_forms(text, self._region)
-        if isinstance(forms, str):
-            self._refused[forms] = self._refused.get(forms, 0) + 1
-            return False
         with self._lock:
-            is_remembered = self._remember(forms, labels)
-            if is_remembered and seen is not None:
-                if len(self._recent) >= RECENT:
-                    self._recent.clear()
-                self._recent.add(seen)
-        return is_remembered
-
-    def _remember(self, forms: Forms, labels: Labels) -> bool:
-        first = self.fingerprint(forms.texts[0])
-        number = self._labels.number(labels)
-        if number is None:
-            self._refused["labels"] = self._refused.get("labels", 0) + 1
-            return False
-        here = self._young.find(first)
-        is_new = not any(one & _KINDS == _TEXT for one in here)
-        if is_new:
-            if self._is_full():
-                self._turn()
-            if self._old is not None:
-                here = self._old.find(first)
-                if any(one & _KINDS == _TEXT for one in here):
-                    self._old.values -= 1  # It moves.
-            self._young.values += 1
-        is_known = not is_new and _TEXT | number in here
-        if (here or self._labels.has_subject[number]) and self._is_common(first, here, labels, is_new=is_new):
-            self._refused["subjects"] = self._refused.get("subjects", 0) + 1
-            if _TEXT | COMMON in here and not is_new:
+            memory = self._memory
+            if isinstance(forms, str):
+                memory.refuse(forms)
                 return False
-            number = COMMON
-            self._recent.clear()
-        elif is_known and self._is_spelling_known(forms, number):
-            return True
-        self._fill(forms, number)
-        return number != COMMON
-
-    def _is_full(self) -> bool:
-        young = self._young
-        return (
-            young.values >= self._half_values
-            or young.table.slots >= self._half_slots
-            or time.monotonic() - young.born > self._half_age
-        )
-
-    def _is_spelling_known(self, forms: Forms, number: int) -> bool:
-        """Tell whether this very spelling was remembered, and not only another one with the same words."""
-        self._young.settle()
-        digest = PLATFORM_HASHES[0](forms.exact[0]).digest()
-        return _DIGEST | number in self._young.table.find(self.fingerprint(digest))
-
-    def _fill(self, forms: Forms, number: int) -> None:
-        """Put the fingerprints of a value where they wait for the table, and into the filters at once."""
-        fingerprint = self.fingerprint
-        md5, sha1, sha256, sha512 = PLATFORM_HASHES
-        prints: list[int] = []
-        for exact in forms.exact:
-            prints += (
-                fingerprint(md5(exact).digest()),
-                fingerprint(sha1(exact).digest()),
-                fingerprint(sha256(exact).digest()),
-                fingerprint(sha512(exact).digest()),
-            )
-        if self._digesters:
-            prints += [fingerprint(digester(exact)) for exact in forms.exact for digester in self._digesters]
-        young = self._young
-        waiting = young.waiting
-        waiting.append((_DIGEST | number, prints))
-        prints = [fingerprint(text) for text in forms.texts]
-        waiting.append((_TEXT | number, prints))
-        if len(waiting) >= WAITING:
-            young.settle()
-        self._pass(prints)
-        for text in forms.texts:
-            if b" " in text:
-                self._anchor(text)
-
-    def _pass(self, prints: list[int]) -> None:
-        own = self._young.filter
-        own.add_all(prints)
-        if self._all_filter is not own:
-            self._all_filter.add_all(prints)
-
-    def _anchor(self, text: bytes) -> None:
-        words = text.split()
-        if len(words) > MAXIMUM_WORDS:
-            return
-        lengths = list(map(len, words[:ANCHOR_PLACES]))
-        longest = max(lengths)
-        place = lengths.index(longest)
-        if longest < SHORTEST_ANCHOR:
-            return
-        shape = 1 << (place * 7 + len(words) - 1)
-        print_ = self.fingerprint(words[place])
-        table = self._young.table
-        # The filter spares most new words the search of a bucket, which takes longer the more is known.
-        for payload in table.find(print_) if self._young.filter.passes(print_) else ():
-            if payload & _KINDS == _ANCHOR:
-                table.replace(print_, payload, payload | shape)
-                return
-        table.add(print_, _ANCHOR | shape)
-        self._pass([print_])
-
-    def _is_common(self, first: int, here: list[int], labels: Labels, *, is_new: bool) -> bool:
-        """Take note of whose a value is; tell whether it is of too many people."""
-        if _TEXT | COMMON in here:
-            return True
-        counted = {payload for payload in here if payload & _KINDS == _SUBJECT} if here else set()
-        table = self._young.table
-        if is_new:  # What the old generation has counted is not forgotten when the value is seen again.
-            for payload in counted:
-                table.add(first, payload)
-        for label in labels:
-            if label.subject is not None:
-                payload = _SUBJECT | (self.fingerprint(label.subject.encode(errors="surrogatepass")) & NUMBER)
-                if payload not in counted:
-                    counted.add(payload)
-                    table.add(first, payload)
-        return len(counted) > self.max_subjects
-
-    def _turn(self) -> None:
-        """Make the young generation the old one, and drop the old one."""
-        self._young.settle()
-        if self._old is not None:
-            if not self._evicted:
-                _logger.warning(
-                    "purpose-taint forgets known values: the bound on their number, bytes or age is reached. "
-                    "KnownValues.statistics() counts them; raise max_values, max_bytes or max_age_seconds. "
-                    "This is said once."
-                )
-            self._evicted += self._old.values
-        self._old = self._young
-        self._young = Generation(self._bits)
-        self._all_filter = self._old.filter.copy()
-        self._recent.clear()
-        self._look_up_in()
+            is_remembered = memory.remember(forms, labels, self._digesters)
+            if is_remembered and seen is not None:
+                if len(memory.recent) >= RECENT:
+                    memory.recent.clear()
+                memory.recent.add(seen)
+        return is_remembered
 
     def expire(self) -> None:
         """Drop what is older than allowed; done by itself when values are added or looked for."""
-        now = time.monotonic()
         with self._lock:
-            age = now - self._young.born
-            if age > self._half_age and (self._young.values or self._old is not None):
-                self._turn()
-                if age > 2 * self._half_age:
-                    self._turn()
+            self._memory.expire()
 
     def filters(self) -> tuple[tuple[Any, int], ...]:
         """Give the filters, as pairs of what is indexed and the mask for it."""
-        own = (self._all_filter.bytes_, self._all_filter.mask)
+        both = self._memory.filter
+        own = (both.bytes_, both.mask)
         return (own,) if self._shared is None else (own, (self._shared.filter_bytes, self._shared.mask))
 
     def look_up(self, fingerprint: int) -> Iterator[tuple[Kind, int, Labels | None]]:
@@ -423,10 +257,11 @@ class KnownValues:
 
         The labels of what is common to too many people are None.
         """
-        if self._young.waiting:
+        memory = self._memory
+        if not memory.is_settled:
             with self._lock:
-                self._young.settle()
-        tables: list[tuple[Lookup, list[Labels]]] = [(table, self._labels.sets) for table in self._lookups]
+                memory.settle()
+        tables: list[tuple[Lookup, list[Labels]]] = [(table, memory.labels.sets) for table in memory.tables]
         if self._shared is not None:
             tables.append((self._shared, self._shared.labels))
         for table, labels in tables:
@@ -450,18 +285,17 @@ class KnownValues:
     def statistics(self) -> Statistics:
         """Count what is known, and what was left out and why."""
         with self._lock:
-            self._young.settle()
-            generations = [one for one in (self._young, self._old) if one is not None]
-            size = sum(one.table.size_bytes() + len(one.filter.bytes_) for one in generations)
+            memory = self._memory
+            memory.settle()
             return Statistics(
-                values=self.values,
-                entries=sum(one.table.slots for one in generations),
-                size_bytes=size + (0 if self._old is None else len(self._all_filter.bytes_)),
-                evicted=self._evicted,
-                refused=dict(self._refused),
+                values=memory.values,
+                entries=sum(table.slots for table in memory.tables),
+                size_bytes=memory.size_bytes,
+                evicted=memory.evicted,
+                refused=dict(memory.refused),
                 unread=self.unread,
-                label_sets=len(self._labels.sets),
-                reduced_label_sets=self._labels.reduced,
+                label_sets=len(memory.labels.sets),
+                reduced_label_sets=memory.labels.reduced,
             )
 
     def export(self, path: str | os.PathLike[str]) -> None:
@@ -482,9 +316,9 @@ class KnownValues:
                 "Only those under a key of the application's can. Make them with KnownValues(key=...)."
             )
         with self._lock:
-            self._young.settle()
-            tables = [one.table for one in (self._young, self._old) if one is not None]
-            write_shared(path, self._key, tables, self._all_filter, self._labels.sets)
+            memory = self._memory
+            memory.settle()
+            write_shared(path, self._key, list(memory.tables), memory.filter, memory.labels.sets)
 
     def after_fork(self) -> None:
         """Make the lock anew in a forked child: whoever held it is not there."""

@@ -22,7 +22,8 @@ from taint.carriers.containers import Step, is_atomic, walk
 from taint.evidence.decoding import views_of
 from taint.evidence.forms import MAXIMUM_DIGITS, MINIMUM_DIGITS, WRITTEN_OUT
 from taint.evidence.kinds import Evidence
-from taint.evidence.known import ANCHOR_PLACES, MAXIMUM_WORDS, KnownValues
+from taint.evidence.known import KnownValues
+from taint.evidence.memory import ANCHOR_PLACES, MAXIMUM_WORDS
 from taint.evidence.table import PATTERNS, Kind
 from taint.evidence.words import EDGES, cut, email_forms, foldable, folded
 from taint.labels import Labels
