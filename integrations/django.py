@@ -30,7 +30,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from taint.carriers.proxy import is_carrier
+from taint.carriers.proxy import exact, is_carrier
 from taint.carriers.values import apply_labels
 from taint.evidence.row_labels import set_seal_keys
 from taint.flows.handover import clean_state
@@ -38,7 +38,6 @@ from taint.flows.outcome import look_past
 from taint.flows.requests import CollectedFields, Collection, Table
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
-from taint.integrations.calls import exact
 from taint.integrations.django_queries import declare_model, query_patches
 from taint.integrations.django_requests import collected_in, label_request
 from taint.integrations.enveloped import django_patches

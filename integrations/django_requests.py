@@ -8,12 +8,12 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from taint.carriers.proxy import exact
 from taint.carriers.values import apply_labels
 from taint.flows.collected import Collected
 from taint.flows.requests import Collection
 from taint.flows.uploads import labelled_file
 from taint.guard import report_internal_error
-from taint.integrations.calls import exact
 
 __all__ = ["collected_in", "label_request", "label_uploads", "labelled_query"]
 

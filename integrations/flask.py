@@ -29,6 +29,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from taint.carriers.proxy import exact
 from taint.envelopes.asgi import is_answering
 from taint.flows.handover import clean_state
 from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
@@ -36,7 +37,6 @@ from taint.flows.uploads import labelled_file
 from taint.flows.zones import zone
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
-from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, flask_patches
 from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import labelled_json, plain_document

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from taint.integrations.calls import exact, plain_call
+from taint.carriers.proxy import bare
+from taint.integrations.calls import plain_call
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import Detached, detached
 from taint.propagation.patches import Wrapper
@@ -80,7 +81,7 @@ def load_wrapper(loads_: Callable[..., Any]) -> Wrapper:
     """
 
     def load(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not args or exact(args[0]) is args[0]:
+        if not args or bare(args[0]) is args[0]:
             return wrapped(*args, **kwargs)
         return loads_(args[0].read(), *args[1:], **kwargs)
 

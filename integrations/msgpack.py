@@ -26,10 +26,10 @@ from typing import Any, NoReturn
 import wrapt
 
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import carry, is_carrier, labels_of_carrier
+from taint.carriers.proxy import bare, carry, is_carrier, labels_of_carrier
 from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
-from taint.integrations.calls import exact, labels_given, plain_call
+from taint.integrations.calls import labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
 from taint.labels import NO_LABELS, Labels
 from taint.propagation.pairing import Detached, detached, label_loaded, labelled_document
@@ -114,7 +114,7 @@ def _unpackb(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
         return value
     # A labelled buffer has no ranges.
     coverage = coverage_of(packed) if isinstance(packed, bytes) else labels_of_carrier(packed)
-    return label_loaded(value, coverage, lambda: msgpack_tree(exact(packed)))
+    return label_loaded(value, coverage, lambda: msgpack_tree(bare(packed)))
 
 
 class _Unpacker(wrapt.ObjectProxy[Any]):
@@ -128,7 +128,7 @@ class _Unpacker(wrapt.ObjectProxy[Any]):
         """Feed bytes. Labels: on all that is unpacked from here on."""
         if is_carrier(data):
             self._self_labels |= labels_of_carrier(data)
-        self.__wrapped__.feed(exact(data))
+        self.__wrapped__.feed(bare(data))
 
     def unpack(self) -> Any:
         """Unpack one object. Labels: all that were fed."""

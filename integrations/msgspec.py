@@ -28,11 +28,11 @@ from typing import Any, NoReturn
 import wrapt
 
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import is_carrier, labels_of_carrier
+from taint.carriers.proxy import bare, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedStr
 from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
-from taint.integrations.calls import exact, labels_given, plain_call
+from taint.integrations.calls import labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
 from taint.propagation.follow import is_plain
 from taint.propagation.json_tree import label_json_values, labelled_json
@@ -66,7 +66,7 @@ def _to_builtins(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, .
 
     def convert(value: Any) -> Any:
         if is_carrier(value):
-            return apply_labels(wrapped(exact(value), **kwargs), labels_of_carrier(value))
+            return apply_labels(wrapped(bare(value), **kwargs), labels_of_carrier(value))
         if hook is None:
             raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
         return hook(value)
@@ -112,7 +112,7 @@ class _Format:
             return label_loaded(value, labels_of_carrier(document), lambda: msgpack_tree(b""), _force)
         if self.is_json:
             return label_json_values(value, document, _force)
-        return label_loaded(value, coverage_of(document), lambda: msgpack_tree(exact(document)), _force)
+        return label_loaded(value, coverage_of(document), lambda: msgpack_tree(bare(document)), _force)
 
     def encode(self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not args:
@@ -179,7 +179,7 @@ class _Encoder(wrapt.ObjectProxy[Any]):
 
     def encode_into(self, value: Any, *rest: Any) -> None:
         """Encode into a buffer as the native one does. Labels: left behind."""
-        self._self_encode(self.__wrapped__.encode_into, value, *map(exact, rest))
+        self._self_encode(self.__wrapped__.encode_into, value, *map(bare, rest))
 
 
 class _Decoder(wrapt.ObjectProxy[Any]):
@@ -191,8 +191,8 @@ class _Decoder(wrapt.ObjectProxy[Any]):
 
     def decode(self, document: Any) -> Any:
         """Decode as the native one does. Labels: on the leaves that the document's labels cover."""
-        return self._self_form.decoded(self.__wrapped__.decode(exact(document)), document)
+        return self._self_form.decoded(self.__wrapped__.decode(bare(document)), document)
 
     def decode_lines(self, document: Any) -> Any:
         """Decode line by line as the native one does. Labels: the document's, on all."""
-        return apply_labels(self.__wrapped__.decode_lines(exact(document)), labels_given((document,), {}))
+        return apply_labels(self.__wrapped__.decode_lines(bare(document)), labels_given((document,), {}))

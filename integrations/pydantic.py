@@ -30,10 +30,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from taint.carriers.containers import is_atomic
-from taint.carriers.proxy import is_carrier
+from taint.carriers.proxy import bare, is_carrier
 from taint.carriers.values import apply_labels, labels_of
 from taint.integrations.base import Integration
-from taint.integrations.calls import derived, exact
+from taint.integrations.calls import derived
 from taint.labels import Labels
 from taint.propagation.follow import LEAVES, is_plain_document
 from taint.propagation.json_tree import label_json_values, labelled_json
@@ -202,7 +202,7 @@ def _validate_json(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any,
         return wrapped(*args, **kwargs)
     import pydantic_core
 
-    plain = exact(args[0])
+    plain = bare(args[0])
     value = wrapped(plain, *args[1:], **kwargs)
     # The model's shape is not the document's: the document is read once more, labelled, and laid beside it.
     return _relabelled(value, label_json_values(pydantic_core.from_json(plain), args[0]))

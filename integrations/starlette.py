@@ -31,13 +31,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qsl
 
+from taint.carriers.proxy import exact
 from taint.carriers.values import apply_labels
 from taint.flows.handover import clean_state
 from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
 from taint.flows.uploads import labelled_file
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
-from taint.integrations.calls import exact
 from taint.integrations.enveloped import answer_of, with_envelope, with_labelled_form
 from taint.modes import is_off
 from taint.propagation.follow import is_plain, known

@@ -27,9 +27,8 @@ from typing import Any
 
 from taint.carriers.coverage import Coverage
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
+from taint.carriers.proxy import TaintedProxy, bare, is_carrier, labels_of_carrier
 from taint.integrations.base import Integration
-from taint.integrations.calls import exact
 from taint.propagation.pairing import Node, detached, label_loaded, labelled_document
 from taint.propagation.patches import Patch
 
@@ -58,7 +57,7 @@ class YamlIntegration(Integration):
 
 
 def _represent_data(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return wrapped(*map(exact, args), **kwargs)
+    return wrapped(*map(bare, args), **kwargs)
 
 
 def _dump_all(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -92,8 +91,8 @@ def _document(stream: Any) -> tuple[Any, Coverage | None]:
         try:
             stream = stream.decode()
         except UnicodeDecodeError:
-            return exact(stream), labels_of_carrier(stream)
-    return exact(stream), coverage_of(stream) if isinstance(stream, str) else labels_of_carrier(stream)
+            return bare(stream), labels_of_carrier(stream)
+    return bare(stream), coverage_of(stream) if isinstance(stream, str) else labels_of_carrier(stream)
 
 
 def _load(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

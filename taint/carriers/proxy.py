@@ -41,6 +41,7 @@ __all__ = [
     "TaintedHash",
     "TaintedProxy",
     "add_labels",
+    "bare",
     "carry",
     "exact",
     "is_carrier",
@@ -236,6 +237,15 @@ def exact(value: Any) -> Any:
     if kind is TaintedInt:
         return int(value)
     return unwrapped(value)
+
+
+def bare(value: Any) -> Any:
+    """Give what `exact` does, and of a carrier that is of another class too, such as markup, the text alone."""
+    if isinstance(value, TaintedStr):
+        return str.__str__(value)
+    if isinstance(value, TaintedBytes):
+        return bytes.__getitem__(value, slice(None))
+    return exact(value)
 
 
 def carry(value: Any, labels: Labels) -> Any:

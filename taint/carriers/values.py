@@ -16,7 +16,7 @@ from taint.carriers.containers import Step, is_bare, is_ordinary, map_leaves, wa
 from taint.carriers.coverage import flat, spans_of
 from taint.carriers.identifiers import IDENTIFIERS, number_in, without_labels
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import TaintedProxy, carry, exact, is_carrier, labels_of_carrier
+from taint.carriers.proxy import TaintedProxy, bare, carry, is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedStr
 from taint.carriers.tracing import last_step
 from taint.errors import ConfigurationError
@@ -276,5 +276,5 @@ def _plain_leaf(leaf: Any) -> Any:
     if is_carrier(leaf) or (isinstance(leaf, IDENTIFIERS) and is_carrier(number_in(leaf))):
         count_loss("taint.plain")
         last_step(leaf, labels_of(leaf))
-    leaf = str.__str__(leaf) if isinstance(leaf, TaintedStr) else exact(leaf)  # Also of a carrier's subclass.
+    leaf = bare(leaf)
     return without_labels(leaf) if isinstance(leaf, IDENTIFIERS) else leaf
