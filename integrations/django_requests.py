@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from taint.carriers.proxy import exact
@@ -14,6 +14,7 @@ from taint.flows.collected import Collected
 from taint.flows.requests import Collection
 from taint.flows.uploads import labelled_file
 from taint.guard import report_internal_error
+from taint.integrations.reading import ReadsPlain
 
 __all__ = ["collected_in", "label_request", "label_uploads", "labelled_query"]
 
@@ -77,22 +78,13 @@ def _labelling(kind: Any) -> Any:
     """Give a class of requests whose fields are labelled."""
     from django.utils.functional import cached_property
 
-    class Labelled(kind):  # type: ignore[misc]  # WSGIRequest, ASGIRequest, or a class of somebody's own.
+    class Labelled(ReadsPlain, kind):  # type: ignore[misc]  # WSGIRequest, ASGIRequest, or a class of somebody's own.
         _taint: Collection
-        _taint_reads = False
 
         def __reduce_ex__(self, _protocol: Any) -> Any:
             state: Any = self.__getstate__()
             state = {name: value for name, value in state.items() if not name.startswith("_taint")}
             return copyreg.__newobj__, (kind,), state  # type: ignore[attr-defined]  # As `object.__reduce_ex__` does.
-
-        def _taint_native(self, read: Callable[[], Any]) -> Any:
-            """Have the framework read plain what is labelled afterwards."""
-            self._taint_reads, before = True, self._taint_reads
-            try:
-                return read()
-            finally:
-                self._taint_reads = before
 
         @cached_property  # type: ignore[untyped-decorator]  # Django is untyped.
         def GET(self) -> Any:  # noqa: N802  # Django's name.

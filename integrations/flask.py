@@ -38,6 +38,7 @@ from taint.flows.zones import zone
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import answer_of, flask_patches
+from taint.integrations.reading import ReadsPlain
 from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import labelled_json, plain_document
 from taint.propagation.pairing import detached
@@ -242,19 +243,10 @@ class _LabelledHeaders:
         return ((key, self._collection.header(key, value)) for key, value in super().__iter__())  # type: ignore[misc]  # As above.
 
 
-class _LabelledRequest:
+class _LabelledRequest(ReadsPlain):
     """Stands before the class of a request. Labels: on each field that is read."""
 
     _taint: Collection
-    _taint_reads = False
-    """The framework reads, plain, what is labelled afterwards."""
-
-    def _taint_native(self, read: Callable[[], Any]) -> Any:
-        self._taint_reads, before = True, self._taint_reads
-        try:
-            return read()
-        finally:
-            self._taint_reads = before
 
     def _taint_pairs(self, native: Any, place: str) -> Any:
         if not self._taint.is_any(place, native):
