@@ -19,7 +19,8 @@ from taint.policy.current import (
     use_policy,
 )
 from taint.policy.decision import DECLASSIFICATION, UNLABELLED, Decider, Decision
-from taint.policy.loading import load_policy, make_policy
+from taint.policy.loading import load_policy
+from taint.policy.making import make_policy
 from taint.policy.messages import ENVELOPE_RULE
 from taint.policy.outcome import Outcome
 from taint.policy.records import flow_from_record, flow_record

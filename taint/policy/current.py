@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from taint.errors import ConfigurationError
 from taint.modes import set_policy_mode
 from taint.policy.decision import Decider
-from taint.policy.loading import has_policy, load_policy, make_policy
+from taint.policy.loading import has_policy, load_policy
+from taint.policy.making import make_policy
 from taint.policy.rules import Policy
 from taint.purposes import built_in, current_taxonomy, set_preparation, set_taxonomy
 
