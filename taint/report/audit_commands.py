@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from taint.errors import ConfigurationError
+from taint.report.guarding import guarded
 from taint.telemetry.audit import verify
 
 __all__ = ["add_parser"]
 
-INTACT, BROKEN, BAD_INPUT = 0, 1, 2
+INTACT, BROKEN = 0, 1
 """Exit statuses."""
 
 
@@ -28,18 +27,11 @@ def add_parser(subparsers: Any) -> None:  # argparse keeps the type of what `add
     )
     verifying.add_argument("file", help="the audit file; rotated ones beside it are read first")
     verifying.add_argument("--key-file", metavar="FILE", help="the key that the file was written with, as its bytes")
-    verifying.set_defaults(run=_verify)
+    verifying.set_defaults(run=lambda options: guarded(_verify, options))
 
 
 def _verify(options: argparse.Namespace) -> int:
-    try:
-        key = None if options.key_file is None else Path(options.key_file).read_bytes()
-        found = verify(options.file, key=key)
-    except OSError as error:
-        sys.stderr.write(f"{error.filename!r} cannot be read: {error.strerror}. Check its path and its permissions.\n")
-        return BAD_INPUT
-    except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return BAD_INPUT
+    key = None if options.key_file is None else Path(options.key_file).read_bytes()
+    found = verify(options.file, key=key)
     print(found)
     return INTACT if found.is_intact else BROKEN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,15 +16,14 @@ from taint.policy import Address, Outcome, Policy, current_policy, find_policy, 
 from taint.policy.explanation import explain
 from taint.policy.replay import Change, Replay, replay
 from taint.purposes import known_category, known_purpose
+from taint.report.guarding import BAD_INPUT, guarded
 from taint.report.reading import lines_of
 from taint.wording import counted
 
 __all__ = ["add_parser"]
 
-NO_CHANGE, CHANGES, BAD_INPUT = 0, 1, 2
-"""Exit statuses: nothing to see, something to see, and nothing that could be said."""
-ENDED_BY_READER = 141
-"""As shells have it: 128, and the number of SIGPIPE."""
+NO_CHANGE, CHANGES = 0, 1
+"""Exit statuses: nothing to see, something to see."""
 
 _DEFAULT = "the policy; by default taint.toml, or [tool.taint] of pyproject.toml, in the working directory"
 
@@ -45,7 +43,7 @@ def add_parser(subparsers: Subparsers) -> None:
     checking.add_argument("file", nargs="?", help=_DEFAULT)
     checking.add_argument("--environment", metavar="NAME", help="which of its environments holds")
     checking.add_argument("--keys", action="store_true", help="print every purpose and category that may be named, too")
-    checking.set_defaults(run=lambda options: _guarded(_check, options))
+    checking.set_defaults(run=lambda options: guarded(_check, options))
 
 
 def _add_explain(subparsers: Subparsers) -> None:
@@ -81,7 +79,7 @@ def _add_explain(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--subject", metavar="KEY", help="whose data it is")
     _add_policy(parser)
-    parser.set_defaults(run=lambda options: _guarded(_explain, options))
+    parser.set_defaults(run=lambda options: guarded(_explain, options))
 
 
 def _add_replay(subparsers: Subparsers) -> None:
@@ -94,29 +92,12 @@ def _add_replay(subparsers: Subparsers) -> None:
     parser.add_argument("audit", help="the audit file, JSON lines; rotated ones beside it are read first")
     _add_policy(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=lambda options: _guarded(_replay, options))
+    parser.set_defaults(run=lambda options: guarded(_replay, options))
 
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", metavar="FILE", help=_DEFAULT)
     parser.add_argument("--environment", metavar="NAME", help="which of its environments holds")
-
-
-def _guarded(command: Any, options: argparse.Namespace) -> int:
-    try:
-        status: int = command(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads this has seen enough, as `head` has. What is still in the buffer would be an error at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ENDED_BY_READER
-    except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return BAD_INPUT
-    except OSError as error:
-        sys.stderr.write(f"{error.filename!r} cannot be read: {error.strerror}. Check its path and its permissions.\n")
-        return BAD_INPUT
-    return status
 
 
 def _policy(file: str | None, environment: str | None) -> Policy:
