@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from taint.carriers.number import TaintedInt, attributes_of, set_attributes
@@ -45,13 +47,14 @@ class OwnLabels:
     is_whole: bool
     declared: Labels
 
-    def read(self, text: Any, value: Any, said: set[str]) -> Labels:
+    def read(self, text: Any, value: Any, said: set[str], context: Context | None = None) -> Labels:
         """Give the labels of one row's result, and report once for each query what is wrong with them.
 
         Args:
             text: What the row's companion holds.
             value: The result.
             said: What has been reported of this query.
+            context: In which it is reported: that of the query, where the row is read later.
         """
         labels, problem = opened(text, value, is_whole=self.is_whole)
         if problem:
@@ -59,7 +62,8 @@ class OwnLabels:
             gap = f"{self.name}: {problem}"
             if gap not in said:
                 said.add(gap)
-                check_query(Plan(gaps=(gap,)), store="row labels")
+                report = partial(check_query, Plan(gaps=(gap,)), store="row labels")
+                report() if context is None else context.copy().run(report)  # A copy: two threads may read.
         return indirect(labels) if self.derivation is Derivation.INDIRECT else labels
 
 
