@@ -8,31 +8,30 @@ when anything of it is first asked for; from then on it is a plain `Row`, and re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from types import FunctionType
+from typing import Any
 
 from sqlalchemy import Row, RowMapping
 from sqlalchemy.engine import BaseRow
 from sqlalchemy.engine.result import MappingResult, ScalarResult
 
-from taint.flows.queries import OwnLabels, Plan, carry_result, carrying
+from taint.flows.loaded import carry_result, carrying, row_labeller
+from taint.flows.queries import OwnLabels, Plan
 from taint.labels import NO_LABELS, Labels
 
 __all__ = ["ROW_KINDS", "label_results"]
 
 
-class _Unread(NamedTuple):
-    """What stands in a row that nobody has looked into, in the place of what describes its columns."""
-
-    metadata: Any
-    label: Callable[[tuple[Any, ...]], tuple[Any, ...]]
-
+Read = Callable[[Any, tuple[Any, ...]], None]
+"""Makes a row again, of the same values with their labels: what stands in a row that nobody has looked into, in the
+place of what describes its columns."""
 
 # By the descriptors, for what is asked of such a row in any other way labels it.
-_data_of: Callable[[Any], tuple[Any, ...]] = BaseRow._data.__get__
-_parent_of: Callable[[Any], Any] = BaseRow._parent.__get__
+_data_of: Callable[[Any], tuple[Any, ...]] = vars(BaseRow)["_data"].__get__
+_parent_of: Callable[[Any], Any] = vars(BaseRow)["_parent"].__get__
 _set_class: Callable[[Any, type], None] = vars(object)["__class__"].__set__
 _ASKED = (
     *("__iter__", "__getitem__", "__contains__", "__reversed__", "__hash__", "__repr__", "__str__"),
@@ -41,32 +40,33 @@ _ASKED = (
 )
 
 
-def _read(row: Any, kind: type) -> None:
-    """Label all values of a row, which then is one like any other; once, also where two threads look at once."""
-    data = _data_of(row)
-    unread = _parent_of(row)  # After the values: where it still stands there, they are those of the database.
-    if type(unread) is _Unread:
-        BaseRow.__setstate__(row, {"_parent": unread.metadata, "_data": unread.label(data)})
-        _set_class(row, kind)
-
-
 def _unread_class(kind: Any) -> Any:
     """Make the class of rows that nobody has looked into; it has no slots, as `__class__` asks for the same layout."""
 
+    def look(self: Any) -> None:
+        """Label all values of a row, which then is one like any other; once, also where two threads look at once."""
+        data = _data_of(self)
+        read = _parent_of(self)  # After the values: where it still stands there, they are those of the database.
+        if type(read) is FunctionType:
+            read(self, data)
+            _set_class(self, kind)
+
     def asking(name: str) -> Callable[..., Any]:
+        native = getattr(kind, name)
+
         def ask(self: Any, *args: Any) -> Any:
-            _read(self, kind)
-            return getattr(kind, name)(self, *args)
+            look(self)
+            return native(self, *args)
 
         return ask
 
     def get(self: Any, name: str) -> Any:
         if name == "__class__":
             return kind
-        _read(self, kind)
+        look(self)
         return getattr(self, name)
 
-    body = {name: asking(name) for name in _ASKED if hasattr(kind, name)}
+    body: dict[str, Any] = {name: asking(name) for name in _ASKED if hasattr(kind, name)}
     body |= {"__slots__": (), "__getattribute__": get, "__module__": kind.__module__, "__doc__": kind.__doc__}
     return type(kind)(kind.__name__, (kind,), body)
 
@@ -97,40 +97,30 @@ def label_results(result: Any, plan: Plan) -> None:
         context.taint_row = _row_reader(plan.own, processors, said)
         for index in {one.index for one in plan.own}:
             processor = processors[index]
-            processors[index] = None if processor is None else _opening(processor, said)
+            processors[index] = None if processor is None else _opening(processor)
     metadata._processors = processors
     context.taint_unread = None
     if metadata._tuplefilter is None and not any(native[one.companion] for one in plan.own):
-        unread = _Unread(metadata, _row_labeller(plan, len(native), said, copy_context() if plan.own else None))
-        context.taint_unread = (unread, native if any(native) else None)
+        context.taint_unread = (metadata, _reading(metadata, plan, said), native if any(native) else None)
     result._metadata = metadata
     result._reset_memoizations()
-    result.__class__ = _result_class(type(result))
+    kind: Any = type(result)
+    result.__class__ = _result_class(kind)
 
 
-def _row_labeller(
-    plan: Plan, width: int, said: set[str], context: Context | None
-) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Give what labels the values of a row that has been made by the types of its columns."""
-    parts = [(index, carrying(labels)) for index in range(width) if (labels := plan.labels_at(index))]
-    own = plan.own
-
-    def label(data: tuple[Any, ...]) -> tuple[Any, ...]:
-        values = list(data)
-        for index, carry in parts:
-            values[index] = carry(data[index])
-        for one in own:
-            if (value := data[one.index]) is not None:
-                labels = one.read(data[one.companion], value, said, context)
-                if labels:
-                    values[one.index] = carry_result(values[one.index], labels)
-        return tuple(values)
-
-    return label
+def _reading(metadata: Any, plan: Plan, said: set[str]) -> Read:
+    """Give what labels a row whose values have been made by the types of its columns."""
+    make: Callable[..., None] = BaseRow.__init__
+    indexes = metadata._key_to_index
+    if not plan.own:
+        processors = [_labelling(None, plan.labels_at(index)) for index in range(len(metadata._processors))]
+        return lambda row, data: make(row, metadata, processors, indexes, data)
+    label = row_labeller(plan, said, copy_context())
+    return lambda row, data: make(row, metadata, None, indexes, label(data))
 
 
-class _OfRow(tuple[Any, tuple[tuple[OwnLabels, Any], ...]]):
-    """A value on its way from the row to the processor of its column, and the texts of its labels."""
+class _OfRow(tuple[Any, tuple[tuple[Callable[[Any, Any], Labels], Any], ...]]):
+    """A value on its way from the row to the processor of its column, and what reads the texts of its labels."""
 
     __slots__ = ()
 
@@ -139,9 +129,9 @@ def _row_reader(
     own: tuple[OwnLabels, ...], processors: list[Callable[[Any], Any] | None], said: set[str]
 ) -> Callable[[Any], Any]:
     """Give what labels the values of a row, or hands them with their labels' texts to the processor of the column."""
-    by_index: dict[int, list[OwnLabels]] = {}
+    by_index: dict[int, list[tuple[int, Callable[[Any, Any], Labels]]]] = {}
     for one in own:
-        by_index.setdefault(one.index, []).append(one)
+        by_index.setdefault(one.index, []).append((one.companion, one.reader(said)))
     parts = [(index, tuple(ones), processors[index] is not None) for index, ones in by_index.items()]
 
     def read(row: Any) -> Any:
@@ -151,11 +141,11 @@ def _row_reader(
             if value is None:
                 continue
             if has_processor:
-                values[index] = _OfRow((value, tuple([(one, row[one.companion]) for one in ones])))
+                values[index] = _OfRow((value, tuple([(reader, row[companion]) for companion, reader in ones])))
                 continue
             labels = NO_LABELS
-            for one in ones:
-                labels |= one.read(row[one.companion], value, said)
+            for companion, reader in ones:
+                labels |= reader(row[companion], value)
             if labels:
                 values[index] = carry_result(value, labels)
         return tuple(values)
@@ -163,15 +153,15 @@ def _row_reader(
     return read
 
 
-def _opening(processor: Callable[[Any], Any], said: set[str]) -> Callable[[Any], Any]:
+def _opening(processor: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def process(given: Any) -> Any:
         if type(given) is not _OfRow:
             return processor(given)
         value, texts = given
         value = processor(value)
         labels = NO_LABELS
-        for one, text in texts:
-            labels |= one.read(text, value, said)
+        for reader, text in texts:
+            labels |= reader(text, value)
         return carry_result(value, labels) if labels else value
 
     return process
@@ -182,17 +172,22 @@ def _maker(result: Any, real: Any, kind: Any) -> Callable[[Any], Any] | None:
     unread = real.context.taint_unread
     if (
         unread is None
-        or unread[0].metadata is not result._metadata
+        or unread[0] is not result._metadata
         or result._unique_filter_state is not None
         or real._row_logging_fn is not None
     ):
         return None
-    parent, processors = unread
-    return partial(kind, parent, processors, result._metadata._key_to_index)
+    metadata, read, processors = unread
+    return partial(kind, read, processors, metadata._key_to_index)
+
+
+def _all_read(result: Any, rows: Any) -> Any:
+    read = result.context.taint_row
+    return rows if read is None else list(map(read, rows))
 
 
 @lru_cache(maxsize=64)
-def _result_class(base: Any) -> Any:
+def _result_class(base: Any) -> Any:  # noqa: C901  # A method for each way to take rows.
     """Make the class of results whose values are labelled.
 
     A class, for what the strategy of a result is may change while it is read; and nothing that is put on the result
@@ -205,14 +200,10 @@ def _result_class(base: Any) -> Any:
         # Rows for whoever calls it: results that filter this one, and those that give rows one at a time.
 
         def _fetchall_impl(self) -> Any:
-            read = self.context.taint_row
-            rows = super()._fetchall_impl()
-            return rows if read is None else list(map(read, rows))
+            return _all_read(self, super()._fetchall_impl())
 
         def _fetchmany_impl(self, size: int | None = None) -> Any:
-            read = self.context.taint_row
-            rows = super()._fetchmany_impl(size)
-            return rows if read is None else list(map(read, rows))
+            return _all_read(self, super()._fetchmany_impl(size))
 
         def _fetchone_impl(self, hard_close: bool = False) -> Any:  # noqa: FBT001, FBT002  # SQLAlchemy's signature.
             read = self.context.taint_row
@@ -242,7 +233,7 @@ def _result_class(base: Any) -> Any:
                 getter: Callable[[Any, int | None], Any] = super()._manyrow_getter
                 return getter
             fetch = base._fetchmany_impl
-            return lambda result, size: list(map(make, fetch(result, size or result._yield_per)))
+            return lambda result, size: list(map(make, fetch(result, result._yield_per if size is None else size)))
 
         def scalars(self, index: Any = 0) -> Any:
             found = super().scalars(index)
@@ -268,7 +259,7 @@ class _TaintScalars(ScalarResult[Any]):
         if self._unique_filter_state is not None or real._row_logging_fn is not None or not places:
             return super()._allrows()
         values = map(itemgetter(places[0]), real._fetchall_impl())
-        processor = (metadata._processors or {})[places[0]]
+        processor = metadata._processors[places[0]] if metadata._processors else None
         return list(values if processor is None else map(processor, values))
 
 
