@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from taint.carriers import observation
-from taint.carriers.proxy import TaintedProxy, carry
+from taint.carriers.proxy import TaintedProxy
 from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog, declare
 from taint.evidence.sql import read_sql
 from taint.evidence.views import LookUp, follow_views, note_views
-from taint.flows.queries import NO_PLAN, Plan, carry_result, check_query, plan_of
+from taint.flows.queries import NO_PLAN, Plan, check_query, plan_of
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.modes import is_off
@@ -23,7 +23,6 @@ __all__ = [
     "bindable",
     "bindable_each",
     "is_asked_by_library",
-    "labelled_row",
     "observe_parameters",
     "plan_before",
 ]
@@ -130,24 +129,6 @@ def _plan(text: str, dialect: str, look_up: LookUp | None) -> tuple[Plan, bool]:
         is_final = False
     plan = plan_of(lineage, catalog.labels_of, catalog.companion_of)
     return (NO_PLAN if plan.is_empty else plan), is_final
-
-
-def labelled_row(row: Sequence[Any], plan: Plan, said: set[str] | None = None) -> tuple[Any, ...]:
-    """Label the values of a row, by position.
-
-    Args:
-        row: What the driver gave.
-        plan: Of the query.
-        said: What has been reported of this query's rows.
-    """
-    values = [
-        carry_result(value, labels) if (labels := plan.labels_at(index)) else value for index, value in enumerate(row)
-    ]
-    for one in plan.own:
-        if (value := row[one.index]) is not None:
-            labels = one.read(row[one.companion], value, set() if said is None else said)
-            values[one.index] = carry(values[one.index], labels) if labels else values[one.index]
-    return tuple(values)
 
 
 def is_asked_by_library() -> bool:

@@ -7,21 +7,21 @@ ORM after the fields' own conversions, which would lose the labels of dates and 
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-from taint.carriers.number import TaintedInt
 from taint.carriers.proxy import carry, exact
 from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column
 from taint.evidence.views import POSTGRESQL_VIEWS, SQLITE_VIEWS, LookUp, views_query
 from taint.flows.collected import Collected
-from taint.flows.queries import NO_PLAN, Plan, carry_result
+from taint.flows.loaded import carry_result, row_labeller
+from taint.flows.queries import NO_PLAN, Plan
 from taint.guard import report_internal_error
-from taint.integrations.cursors import bindable, bindable_each, labelled_row, observe_parameters, plan_before
+from taint.integrations.cursors import bindable, bindable_each, observe_parameters, plan_before
 from taint.labels import Label, Labels
-from taint.propagation.follow import CARRIERS
 from taint.propagation.patches import Patch
 
 __all__ = ["declare_model", "query_patches"]
@@ -78,10 +78,19 @@ def query_patches() -> Iterator[Patch]:
     yield Patch(SQLCompiler, "results_iter", _given)
 
 
+class _Asked(NamedTuple):
+    """What is known of a query, and what labels its rows."""
+
+    plan: Plan
+    label: Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
+_NOTHING = _Asked(NO_PLAN, tuple)
+
+
 def _ask(cursor: Any, sql: Any) -> None:
     vendor = cursor.db.vendor
     text = str(sql)
-    cursor.taint_said = cursor.db.taint_said = set()
     if vendor == "sqlite":
         text = text.replace("%s", "?").replace("%%", "%")  # As Django does before SQLite gets it.
     plan = NO_PLAN
@@ -89,8 +98,9 @@ def _ask(cursor: Any, sql: Any) -> None:
         plan = plan_before(text, _DIALECTS.get(vendor, vendor), store="django", look_up=_look_up(cursor.db))
     # A field converts what the driver gives, and may refuse a proxy: the compiler's rows are labelled afterwards.
     state = vars(cursor.db)
-    cursor.taint_plan, cursor.db.taint_plan = NO_PLAN if state.get("taint_compiles") else plan, plan
-    cursor.taint_row = _labelled_in_part if state.get("taint_is_raw") else labelled_row
+    cursor.db.taint_asked = asked = _Asked(plan, row_labeller(plan))
+    cursor.taint_asked = _NOTHING if state.get("taint_compiles") else asked
+    cursor.taint_is_raw = state.get("taint_is_raw", False)
 
 
 def _look_up(database: Any) -> LookUp | None:
@@ -123,32 +133,33 @@ def _execute_many(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, .
     return wrapped(sql, bindable_each(rows), *rest, **kwargs)
 
 
-def _plan(holder: Any) -> Plan:
-    plan: Plan = vars(holder).get("taint_plan", NO_PLAN)
-    return plan
+def _asked(holder: Any) -> _Asked:
+    asked: _Asked = vars(holder).get("taint_asked", _NOTHING)
+    return asked
 
 
 def _fetching(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = wrapped(*args, **kwargs)
     name = args[0]
-    if name not in _FETCHES or not (plan := _plan(instance)).has_labels:
+    plan, label = _asked(instance)
+    if name not in _FETCHES or not plan.has_labels:
         return found
-
-    said = instance.taint_said
 
     def fetch(*given: Any, **named: Any) -> Any:
         rows = found(*given, **named)
         if name == "fetchone":
-            return rows if rows is None else labelled_row(rows, plan, said)
-        return [labelled_row(row, plan, said) for row in rows]
+            return rows if rows is None else label(rows)
+        return list(map(label, rows))
 
     return fetch
 
 
 def _iterating(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rows: Iterable[Any] = wrapped(*args, **kwargs)
-    plan = _plan(instance)
-    return (instance.taint_row(row, plan, instance.taint_said) for row in rows) if plan.has_labels else rows
+    plan, label = _asked(instance)
+    if not plan.has_labels:
+        return rows
+    return map(partial(_labelled_in_part, plan=plan) if instance.taint_is_raw else label, rows)
 
 
 def _decimal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -160,12 +171,13 @@ def _decimal(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
 
 def _compiled(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     connection = instance.connection
-    connection.taint_compiles, connection.taint_plan = True, NO_PLAN  # An empty query asks nobody.
+    connection.taint_compiles, connection.taint_asked = True, _NOTHING  # An empty query asks nobody.
     try:
         result = wrapped(*args, **kwargs)
     finally:
         connection.taint_compiles = False
-    instance.taint_plan = plan = connection.taint_plan
+    instance.taint_asked = asked = _asked(connection)
+    plan = asked.plan
     # One row is yet to be converted.
     return _labelled_in_part(result, plan) if type(result) is tuple and plan.has_labels else result
 
@@ -181,7 +193,7 @@ def _raw(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwar
         connection.taint_is_raw = False
 
 
-def _labelled_in_part(row: Any, plan: Plan, _said: set[str] | None = None) -> tuple[Any, ...]:
+def _labelled_in_part(row: Any, plan: Plan) -> tuple[Any, ...]:
     """Label what is a subclass of its type when it is labelled, so that a field's conversion takes it."""
     return tuple(
         carry_result(value, labels) if type(value) in _SUBCLASSED and (labels := plan.labels_at(at)) else value
@@ -192,35 +204,17 @@ def _labelled_in_part(row: Any, plan: Plan, _said: set[str] | None = None) -> tu
 def _converted(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rows = wrapped(*args, **kwargs)
     # The compiler of `Model.objects.raw` has asked nothing itself.
-    plan: Plan = vars(instance).get("taint_plan") or vars(instance.connection).get("taint_plan", NO_PLAN)
-    said = vars(instance.connection).get("taint_said", set())
-    return (list(_labelled_again(row, plan, said)) for row in rows) if plan.has_labels else rows
+    plan, label = vars(instance).get("taint_asked") or _asked(instance.connection)
+    return (list(label(row)) for row in rows) if plan.has_labels else rows
 
 
 def _given(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rows = wrapped(*args, **kwargs)
-    plan = _plan(instance)
-    said = vars(instance.connection).get("taint_said", set())
-    if not plan.has_labels or _is_composite(instance):
-        return rows
-    return (_labelled_again(row, plan, said) for row in rows)
+    plan, label = _asked(instance)
+    return map(label, rows) if plan.has_labels and not _is_composite(instance) else rows
 
 
 def _is_composite(compiler: Any) -> bool:
     """Tell whether several columns were put into one, which since 5.2 are counted no more."""
     ask = getattr(compiler, "has_composite_fields", None)
     return ask is not None and ask([column[0] for column in compiler.select[0 : compiler.col_count]])
-
-
-def _labelled_again(row: Any, plan: Plan, said: set[str]) -> tuple[Any, ...]:
-    """Label what a field's conversion made of a labelled value, and put on its own labels."""
-    values = [
-        value
-        if type(value) in CARRIERS or type(value) is TaintedInt or not (labels := plan.labels_at(at))
-        else carry_result(value, labels)
-        for at, value in enumerate(row)
-    ]
-    for one in plan.own:
-        if (value := row[one.index]) is not None and (labels := one.read(row[one.companion], value, said)):
-            values[one.index] = carry(values[one.index], labels)
-    return tuple(values)

@@ -25,19 +25,19 @@ Not covered: template strings; a row factory that is set between
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from taint.evidence.views import POSTGRESQL_VIEWS, views_query
+from taint.flows.loaded import row_labeller
 from taint.flows.queries import Plan, check_query
 from taint.integrations.cursors import (
     DriverIntegration,
     bindable,
     bindable_each,
     is_asked_by_library,
-    labelled_row,
     observe_parameters,
     plan_before,
 )
@@ -51,7 +51,8 @@ class _Asked:
     """What a cursor's query gives, and what has been reported of its rows."""
 
     plan: Plan
-    said: set[str] = field(default_factory=set)
+    label: Callable[[Sequence[Any]], tuple[Any, ...]]
+    has_said_blocks: bool = False
     gives_rows: bool = False  # Of a COPY: the block that is read is about to be a row.
 
 
@@ -105,7 +106,8 @@ def _ask(cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         rows = ([found.get_value(row, column) or b"" for column in (0, 1)] for row in range(found.ntuples))
         return [(bytes(name).decode(), bytes(query).decode()) for name, query in rows]
 
-    _asked[cursor] = _Asked(plan_before(query, "postgres", store="psycopg", look_up=look_up))
+    plan = plan_before(query, "postgres", store="psycopg", look_up=look_up)
+    _asked[cursor] = _Asked(plan, row_labeller(plan))
 
 
 _AT_REST = (0, 2)
@@ -135,7 +137,8 @@ def _make_row_maker(wrapped: Callable[..., Any], instance: Any, args: tuple[Any,
     asked = _asked.get(instance)
     if asked is None or not asked.plan.has_labels:
         return make
-    return lambda values: make(labelled_row(values, asked.plan, asked.said))
+    label = asked.label
+    return lambda values: make(label(values))
 
 
 def _read_row(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -149,7 +152,7 @@ def _read_row(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...],
             asked.gives_rows = False
     if row is None or asked is None or not asked.plan.has_labels:
         return row
-    return labelled_row(row, asked.plan, asked.said)
+    return asked.label(row)
 
 
 def _read_block(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -157,8 +160,8 @@ def _read_block(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...
     asked = _asked.get(instance.cursor)
     if asked is None or asked.gives_rows or not asked.plan.has_labels:
         return block
-    if block and _BLOCKS not in asked.said:
-        asked.said.add(_BLOCKS)
+    if block and not asked.has_said_blocks:
+        asked.has_said_blocks = True
         check_query(Plan(gaps=(_BLOCKS,)), store="psycopg")
     return block
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -43,7 +43,7 @@ from taint.evidence.lineage import Column, Lineage
 from taint.evidence.row_labels import set_seal_keys
 from taint.evidence.sql import read_sql
 from taint.evidence.views import POSTGRESQL_VIEWS, SQLITE_VIEWS, follow_views, note_views, views_query
-from taint.flows.queries import NO_PLAN, OwnLabels, Plan, carry_result, carrying, check_query, plan_of
+from taint.flows.queries import NO_PLAN, Plan, check_query, plan_of
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.cursors import bindable, observe_parameters
@@ -146,22 +146,24 @@ class SqlalchemyIntegration(Integration):
         self._before: dict[str, bytes] = {}
 
     def _install(self) -> None:
-        from sqlalchemy import Engine, Row, RowMapping, event
+        from sqlalchemy import Engine, RowMapping, event
         from sqlalchemy.engine.default import DefaultExecutionContext
         from sqlalchemy.sql import type_api
         from sqlalchemy.sql.compiler import SQLCompiler
 
+        from taint.integrations.sqlalchemy_results import ROW_KINDS, label_results
+
         if self._seal_keys:
             self._before = set_seal_keys(self._seal_keys)
-        open_kind(Row, lambda row: [(f".{name}", value) for name, value in zip(row._fields, row, strict=False)])
-        open_kind(RowMapping, lambda row: [(f".{name}", value) for name, value in row.items()])
+        for kind in ROW_KINDS:
+            open_kind(kind, _mapping_items if issubclass(kind, RowMapping) else _row_items)
         event.listen(Engine, "before_execute", _before_execute, retval=True)
         event.listen(Engine, "before_cursor_execute", _before_cursor_execute, retval=True)
         # Since 1.4: where the cursor of any statement, ORM or Core, becomes a result. Events tell of the statement and
         # of the cursor, none of the rows; a column's type is asked for the column alone, not for lower(column).
         self._wrap(
             (
-                Patch(DefaultExecutionContext, "_setup_result_proxy", _setup_result),
+                Patch(DefaultExecutionContext, "_setup_result_proxy", partial(_setup_result, label_results)),
                 # Since 1.4: finds the type of a literal by its class, and has none for a class that it does not know.
                 Patch(type_api, "_resolve_value_to_type", _of_exact),
                 # Its error, which shows the value, is what a type makes of a value of another class.
@@ -170,14 +172,24 @@ class SqlalchemyIntegration(Integration):
         )
 
     def _uninstall(self) -> None:
-        from sqlalchemy import Engine, Row, RowMapping, event
+        from sqlalchemy import Engine, event
+
+        from taint.integrations.sqlalchemy_results import ROW_KINDS
 
         if self._seal_keys:
             set_seal_keys(self._before)
-        close_kind(Row)
-        close_kind(RowMapping)
+        for kind in ROW_KINDS:
+            close_kind(kind)
         event.remove(Engine, "before_execute", _before_execute)
         event.remove(Engine, "before_cursor_execute", _before_cursor_execute)
+
+
+def _row_items(row: Any) -> Iterable[tuple[str, Any]]:
+    return [(f".{name}", value) for name, value in zip(row._fields, row, strict=False)]
+
+
+def _mapping_items(row: Any) -> Iterable[tuple[str, Any]]:
+    return [(f".{name}", value) for name, value in row.items()]
 
 
 def _before_execute(
@@ -321,116 +333,15 @@ def _of_exact(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
     return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
 
 
-def _setup_result(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _setup_result(
+    label: Callable[[Any, Plan], None],
+    wrapped: Callable[..., Any],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
     result = wrapped(*args, **kwargs)
     plan = getattr(instance, "taint_plan", None)
     if plan is not None and result._metadata.returns_rows:
-        _label_results(result, plan)
+        label(result, plan)
     return result
-
-
-def _label_results(result: Any, plan: Plan) -> None:
-    """Have a result label its values, after the column's type has made them."""
-    metadata = _copied(result._metadata)
-    processors = [_labelling(processor, plan.labels_at(index)) for index, processor in enumerate(metadata._processors)]
-    if plan.own:
-        said: set[str] = set()
-        result.context.taint_row = _row_reader(plan.own, processors, said)
-        for index in {one.index for one in plan.own}:
-            processor = processors[index]
-            processors[index] = None if processor is None else _opening(processor, said)
-    metadata._processors = processors
-    result._metadata = metadata
-    result._reset_memoizations()
-    if plan.own:
-        kind: Any = type(result)
-        result.__class__ = _result_class(kind)
-
-
-class _OfRow(tuple[Any, tuple[tuple[OwnLabels, Any], ...]]):
-    """A value on its way from the row to the processor of its column, and the texts of its labels."""
-
-    __slots__ = ()
-
-
-def _row_reader(
-    own: tuple[OwnLabels, ...], processors: list[Callable[[Any], Any] | None], said: set[str]
-) -> Callable[[Any], Any]:
-    """Give what labels the values of a row, or hands them with their labels' texts to the processor of the column."""
-    by_index: dict[int, list[OwnLabels]] = {}
-    for one in own:
-        by_index.setdefault(one.index, []).append(one)
-    parts = [(index, tuple(ones), processors[index] is not None) for index, ones in by_index.items()]
-
-    def read(row: Any) -> Any:
-        values = list(row)
-        for index, ones, has_processor in parts:
-            value = row[index]
-            if value is None:
-                continue
-            if has_processor:
-                values[index] = _OfRow((value, tuple([(one, row[one.companion]) for one in ones])))
-                continue
-            labels = NO_LABELS
-            for one in ones:
-                labels |= one.read(row[one.companion], value, said)
-            if labels:
-                values[index] = carry_result(value, labels)
-        return tuple(values)
-
-    return read
-
-
-def _opening(processor: Callable[[Any], Any], said: set[str]) -> Callable[[Any], Any]:
-    def process(given: Any) -> Any:
-        if type(given) is not _OfRow:
-            return processor(given)
-        value, texts = given
-        value = processor(value)
-        labels = NO_LABELS
-        for one, text in texts:
-            labels |= one.read(text, value, said)
-        return carry_result(value, labels) if labels else value
-
-    return process
-
-
-@lru_cache(maxsize=64)
-def _result_class(base: Any) -> Any:
-    """Make the class of results whose rows have labels beside their values.
-
-    A class, for what the strategy of a result is may change while it is read; and nothing that is put on the result
-    itself, for that would refer to the result and keep its cursor open when the program has dropped it.
-    """
-
-    class TaintResult(base):  # type: ignore[misc]  # Whatever class SQLAlchemy uses.
-        __slots__ = ()  # The layout of the class that it stands in for.
-
-        def _fetchall_impl(self) -> Any:
-            return list(map(self.context.taint_row, super()._fetchall_impl()))
-
-        def _fetchmany_impl(self, size: int | None = None) -> Any:
-            return list(map(self.context.taint_row, super()._fetchmany_impl(size)))
-
-        def _fetchone_impl(self, hard_close: bool = False) -> Any:  # noqa: FBT001, FBT002  # SQLAlchemy's signature.
-            row = super()._fetchone_impl(hard_close)
-            return None if row is None else self.context.taint_row(row)
-
-        def _fetchiter_impl(self) -> Any:
-            return map(self.context.taint_row, super()._fetchiter_impl())
-
-    return TaintResult
-
-
-def _copied(metadata: Any) -> Any:
-    """Copy the description of a result, which is shared by all that the statement gives."""
-    twin = object.__new__(type(metadata))
-    for kind in type(metadata).__mro__:
-        for name in getattr(kind, "__slots__", ()):
-            if hasattr(metadata, name):
-                setattr(twin, name, getattr(metadata, name))
-    return twin
-
-
-def _labelling(processor: Callable[[Any], Any] | None, labels: Labels) -> Callable[[Any], Any] | None:
-    return carrying(labels, processor) if labels else processor

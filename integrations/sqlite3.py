@@ -29,13 +29,13 @@ from typing import Any
 
 from taint.carriers.containers import close_kind, open_kind
 from taint.evidence.views import SQLITE_VIEWS, views_query
+from taint.flows.loaded import row_labeller
 from taint.flows.queries import NO_PLAN, Plan
 from taint.integrations.cursors import (
     DriverIntegration,
     bindable,
     bindable_each,
     is_asked_by_library,
-    labelled_row,
     observe_parameters,
     plan_before,
 )
@@ -177,7 +177,7 @@ def _make_cursor_class(base: type) -> type:
 def _row_maker(factory: Any, plan: Plan) -> Any:
     if not plan.has_labels:
         return factory
-    said: set[str] = set()
+    label = row_labeller(plan)
     if factory is None:
-        return lambda _cursor, row: labelled_row(row, plan, said)
-    return lambda cursor, row: factory(cursor, labelled_row(row, plan, said))
+        return lambda _cursor, row: label(row)
+    return lambda cursor, row: factory(cursor, label(row))

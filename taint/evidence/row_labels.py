@@ -30,6 +30,7 @@ DERIVED = '{"derived":1}'
 """The first line of labels that a statement of SQL joined: of a value that was not known here."""
 
 _SEAL = '{"seal":"'
+_UNKEYED = _SEAL + ':%04x"}'
 _MIN_KEY_BYTES = 32
 _SUBJECT = ',"subject":"'
 """Is never part of a value: a quote in one has a backslash before it."""
@@ -125,10 +126,18 @@ def decoded(text: str) -> Labels:
     return Labels(found)
 
 
+_known = lru_cache(maxsize=4096)(decoded)
+
+
 @lru_cache(maxsize=4096)
-def _begun(lines: str) -> tuple[Labels, int]:
-    """Read labels, and begin the check without a key, which goes on with the value."""
-    return decoded(lines), crc_hqx(lines.encode("utf-8", "surrogatepass") + b"\0", 0)
+def _begun(lines: str) -> tuple[Labels, int] | None:
+    """Read labels, and begin the check without a key of a text, which goes on with its characters; None if joined."""
+    if lines.startswith(DERIVED):
+        return None
+    try:
+        return _known(lines), crc_hqx(lines.encode("utf-8", "surrogatepass") + b"\0s", 0)
+    except ValueError:
+        return None
 
 
 def sealed(labels: Labels, value: object) -> str | None:
@@ -159,16 +168,16 @@ def opened(  # noqa: PLR0911  # One for each thing that may be wrong.
     if text is None:
         return NO_LABELS, "a value was written without its labels"
     lines, _, last = text.rpartition("\n")
+    if type(value) is str and is_whole and not _keys and (begun := _begun(lines)) is not None:
+        # The commonest, in one comparison: this is run for every row. Whatever else it is, is found below.
+        labels, check = begun
+        if last == _UNKEYED % crc_hqx(value.rstrip(" ").encode("utf-8", "surrogatepass"), check):
+            return labels, ""
     has_seal = last.startswith(_SEAL)
     try:
-        labels, check = _begun(lines if has_seal else text)
+        labels = _known(lines if has_seal else text)
     except ValueError:
         return NO_LABELS, "it holds something else than labels"
-    if type(value) is str and is_whole and not _keys and not text.startswith(DERIVED):
-        # The commonest, in one comparison: this is run for every row. Whatever else it is, is found below.
-        check = crc_hqx(b"s" + value.rstrip(" ").encode("utf-8", "surrogatepass"), check)
-        if last == f'{_SEAL}:{check:04x}"}}':
-            return labels, ""
     if text.startswith(DERIVED):
         return labels, "labels were joined by the database, so that they cannot be held against their value"
     if not has_seal:

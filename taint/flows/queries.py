@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from taint.carriers.number import TaintedInt, attributes_of, set_attributes
-from taint.carriers.proxy import carry
-from taint.carriers.text import TaintedStr
 from taint.evidence import Evidence
 from taint.evidence.lineage import Column, Derivation, Input, Lineage, Use, indirect
 from taint.evidence.row_labels import opened
@@ -19,7 +18,7 @@ from taint.labels import NO_LABELS, Labels
 from taint.modes import Mode, is_off
 from taint.policy import Flow, Outcome
 
-__all__ = ["NO_PLAN", "UNREADABLE", "OwnLabels", "Plan", "carry_result", "carrying", "check_query", "plan_of"]
+__all__ = ["NO_PLAN", "UNREADABLE", "OwnLabels", "Plan", "check_query", "plan_of"]
 
 UNREADABLE = "unreadable-query"
 """The rule by which a query that cannot be followed is a gap."""
@@ -45,22 +44,30 @@ class OwnLabels:
     is_whole: bool
     declared: Labels
 
-    def read(self, text: Any, value: Any, said: set[str]) -> Labels:
-        """Give the labels of one row's result, and report once for each query what is wrong with them.
+    def reader(self, said: set[str], context: Context | None = None) -> Callable[[Any, Any], Labels]:
+        """Give what reads the labels of each row's result, and reports once for the query what is wrong with them.
 
         Args:
-            text: What the row's companion holds.
-            value: The result.
-            said: What has been reported of this query.
+            said: What has been reported of the query.
+            context: In which it is reported: that of the query, where its rows are read later.
+
+        Returns:
+            A function of what the row's companion holds, and the result.
         """
-        labels, problem = opened(text, value, is_whole=self.is_whole)
-        if problem:
-            labels |= self.declared
-            gap = f"{self.name}: {problem}"
-            if gap not in said:
-                said.add(gap)
-                check_query(Plan(gaps=(gap,)), store="row labels")
-        return indirect(labels) if self.derivation is Derivation.INDIRECT else labels
+        is_whole, is_indirect = self.is_whole, self.derivation is Derivation.INDIRECT
+
+        def read(text: Any, value: Any) -> Labels:
+            labels, problem = opened(text, value, is_whole=is_whole)
+            if problem:
+                labels |= self.declared
+                gap = f"{self.name}: {problem}"
+                if gap not in said:
+                    said.add(gap)
+                    report = partial(check_query, Plan(gaps=(gap,)), store="row labels")
+                    report() if context is None else context.copy().run(report)  # A copy: two threads may read.
+            return indirect(labels) if is_indirect else labels
+
+        return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,43 +221,3 @@ def check_query(plan: Plan, *, store: str) -> None:
         found = (((None, shown), labels) for shown, labels in plan.uses)
         flows += flows_of(found, sink=sink, purpose=purpose, mode=zone.mode, evidence=Evidence.LINEAGE)
     carry_out(flows)
-
-
-def carry_result(value: Any, labels: Labels) -> Any:
-    """Label a value that a query gave. Labels: on all of it; numbers become `TaintedInt`, others as `carry`."""
-    kind = type(value)
-    if kind is str and value:
-        # What `carry_text` and `TaintedInt` come to, without their calls: this is run for every value of a column.
-        text = _new_text(TaintedStr, value)
-        text._coverage = labels  # noqa: SLF001  # See above.
-        return text
-    if kind is int:
-        return TaintedInt(value, labels)
-    return value if value is None or kind is bool else carry(value, labels)
-
-
-def carrying(labels: Labels, processor: Callable[[Any], Any] | None = None) -> Callable[[Any], Any]:
-    """Give what does `carry_result` for all values of a column, as quickly as can be: it is run for each.
-
-    Args:
-        labels: Of the column.
-        processor: What makes the value of what the driver gives, first.
-    """
-    new, new_number, put, attributes = str.__new__, int.__new__, set_attributes, attributes_of(labels)
-
-    def process(value: Any) -> Any:
-        kind = type(value)
-        if kind is str and value:
-            text = new(TaintedStr, value)
-            text._coverage = labels  # noqa: SLF001  # As in `carry_result`.
-            return text
-        if kind is int:
-            number = new_number(TaintedInt, value)
-            put(number, attributes)
-            return number
-        return carry_result(value, labels)
-
-    return process if processor is None else lambda value: process(processor(value))
-
-
-_new_text = str.__new__

@@ -42,6 +42,7 @@ SHARED = {
     "registry",
     "sqlalchemy_consent",
     "sqlalchemy_lineage",
+    "sqlalchemy_results",
     "sqlalchemy_rows",
     "writers",
 }
