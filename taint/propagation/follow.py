@@ -303,11 +303,14 @@ def _whole_after_error(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         return value
 
 
-def checksum(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap a function that gives a checksum: a number, that C code takes only where it is an `int`."""
+def _checksum(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
     labels = labels_in_call(args, kwargs)
     return TaintedInt(value, labels) if labels else value
+
+
+checksum = Unless(_checksum, ATOMIC)
+"""Wraps a function that gives a checksum: a number, that C code takes only where it is an `int`."""
 
 
 def lost(consumer: str) -> Wrapper:
