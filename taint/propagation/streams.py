@@ -66,7 +66,7 @@ def _reading(read: Callable[..., Any]) -> Any:
     def reading(self: Any, *args: Any) -> Any:
         positions = self._labels_at
         if positions is None:
-            return read(self, *args)
+            return read(self, *args) if args else read(self)
         start = self.tell()
         value = read(self, *args)
         return positions.carry(value, start, self.tell())
