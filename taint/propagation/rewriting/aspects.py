@@ -32,6 +32,7 @@ from taint.labels import NO_LABELS, Labels
 from taint.propagation.regex import TaintedPattern
 
 __all__ = [
+    "asking",
     "clean",
     "contains",
     "converted",
@@ -243,7 +244,7 @@ def held_str(value: Any, /) -> Any:
 def held_repr(value: Any, /) -> Any:
     """Give what `repr` is to be called with. Labels: as `held`."""
     kind = type(value)
-    if kind in clean or kind in _TEXT_CARRIERS:
+    if kind in clean or kind in _TEXT_CARRIERS or (kind in _FLAT and _is_clean(value)):
         return value
     labels = _labels_shown(value)
     return _Shown(value, labels) if labels else value
@@ -251,6 +252,9 @@ def held_repr(value: Any, /) -> Any:
 
 def shown(function: Any, value: Any, /) -> Any:
     """Give what `str`, `repr`, `ascii` or `format` is to be called with. Labels: as `held`."""
+    if function is str:
+        kind: Any = type(value)
+        return value if kind in clean or kind.__str__ is not _plain_str else held_repr(value)
     helper = _HELPERS.get(function) if type(function) in _FUNCTIONS else None
     return value if helper is None else helper(value)
 
@@ -299,7 +303,7 @@ def _labels_shown(value: Any) -> Labels:
     kind = type(value)
     try:
         if kind in _FLAT:
-            return NO_LABELS if _is_clean(value) else labels_of(value)
+            return labels_of(value)
         if kind not in _CONTAINERS and not _shows_contents(kind):
             return labels_of_carrier(value) if is_carrier(value) else NO_LABELS
         fields = getattr(kind, "__dataclass_fields__", None)
@@ -327,13 +331,9 @@ def _is_clean(value: Any, depth: int = 4) -> bool:
         return True
     if not depth or kind not in _FLAT:
         return False
-    for item in value:
+    for item in value if kind is not dict else (*value, *value.values()):
         if type(item) not in clean and not _is_clean(item, depth - 1):
             return False
-    if kind is dict:
-        for item in value.values():
-            if type(item) not in clean and not _is_clean(item, depth - 1):
-                return False
     return True
 
 
@@ -375,6 +375,22 @@ def method(bound: Any, /) -> Any:
     return bound
 
 
+def asking(bound: Any, /) -> Any:
+    """Give the method that is to be called, as `method`: one that asks for its name only where an argument is not plain."""
+    if type(bound) in _NATIVE_METHODS and type(bound.__self__) in _OF_TYPE:
+        return _bind(_asked, bound)
+    return bound
+
+
+def _asked(bound: Any, /, *args: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        return method(bound)(*args, **kwargs)
+    for arg in args:
+        if type(arg) not in clean:
+            return method(bound)(*args)
+    return bound(*args)
+
+
 def of_class(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Do `str.upper(x)`. Labels: as `x.upper()`, which is asked of the class of `x` here."""
     if args and type(function) is types.MethodDescriptorType:
@@ -392,7 +408,7 @@ def _with_carrier(name: str) -> Callable[..., Any]:
             if type(arg) in _TEXT_CARRIERS:
                 break
         else:
-            return getattr(owner, name)(*args, **kwargs)
+            return getattr(owner, name)(*args, **kwargs) if kwargs else getattr(owner, name)(*args)
         result = getattr(owner, name)(*args, **kwargs)
         try:
             return getattr(_carrier_of(owner), name)(*args, **kwargs)
@@ -422,7 +438,7 @@ def _of_pattern(name: str, takes: tuple[str, ...]) -> Callable[..., Any]:
             if type(arg) not in clean and (is_carrier(arg) or callable(arg)):
                 break
         else:
-            return native(owner, *args, **kwargs)
+            return native(owner, *args, **kwargs) if kwargs else native(owner, *args)
         given = {*takes[: len(args)], *kwargs}
         if len(args) + len(kwargs) != len(given) or not needed <= given <= {*takes}:
             return native(owner, *args, **kwargs)  # Which raises.
