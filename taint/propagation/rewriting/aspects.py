@@ -244,7 +244,7 @@ def held_str(value: Any, /) -> Any:
 def held_repr(value: Any, /) -> Any:
     """Give what `repr` is to be called with. Labels: as `held`."""
     kind = type(value)
-    if kind in clean or kind in _TEXT_CARRIERS or (kind in _FLAT and _is_clean(value)):
+    if kind in clean or kind in _TEXT_CARRIERS:
         return value
     labels = _labels_shown(value)
     return _Shown(value, labels) if labels else value
@@ -303,7 +303,7 @@ def _labels_shown(value: Any) -> Labels:
     kind = type(value)
     try:
         if kind in _FLAT:
-            return labels_of(value)
+            return NO_LABELS if _is_clean(value) else labels_of(value)
         if kind not in _CONTAINERS and not _shows_contents(kind):
             return labels_of_carrier(value) if is_carrier(value) else NO_LABELS
         fields = getattr(kind, "__dataclass_fields__", None)
@@ -331,9 +331,13 @@ def _is_clean(value: Any, depth: int = 4) -> bool:
         return True
     if not depth or kind not in _FLAT:
         return False
-    for item in value if kind is not dict else (*value, *value.values()):
+    for item in value:
         if type(item) not in clean and not _is_clean(item, depth - 1):
             return False
+    if kind is dict:
+        for item in value.values():
+            if type(item) not in clean and not _is_clean(item, depth - 1):
+                return False
     return True
 
 
