@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import EscapeFormatter, Markup
 
+from taint.carriers.containers import is_bare
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
@@ -193,7 +194,7 @@ def making(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], _
 def promoting(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Let `Markup`'s own method run on a markup that looks at its arguments' labels."""
     # A labelled markup looks at them by itself; another's subclass keeps its type.
-    if type(instance) is not Markup or not labels_of(args):
+    if type(instance) is not Markup or is_bare(args) or not labels_of(args):
         return wrapped(*args, **kwargs)
     return wrapped.__func__(_promoted(instance), *args, **kwargs)  # type: ignore[attr-defined]  # It is bound.
 
