@@ -31,7 +31,8 @@ from taint.carriers.values import labels_of
 from taint.integrations.base import Integration
 from taint.integrations.markupsafe import MarkupsafeIntegration
 from taint.labels import NO_LABELS
-from taint.propagation.patches import Patch, Unless
+from taint.propagation.guards import on_others
+from taint.propagation.patches import Patch, Standing
 
 __all__ = ["Jinja2Integration"]
 
@@ -55,7 +56,6 @@ class Jinja2Integration(Integration):
         import jinja2.environment
         import jinja2.ext
         import jinja2.filters
-        import jinja2.nodes
         import jinja2.runtime
         import markupsafe
 
@@ -64,10 +64,9 @@ class Jinja2Integration(Integration):
         # since 2.x. All are "".join, which asks no item for its labels; no events.
         owners = (jinja2.environment.Environment, jinja2.environment, jinja2.runtime, jinja2.ext)
         self._wrap(Patch(owner, "concat", _concat) for owner in owners)
-        # What filters are mostly given, the environment or context that they may be given first among it.
-        passed = (jinja2.Environment, jinja2.nodes.EvalContext, jinja2.runtime.Context, markupsafe.Markup)
-        asked = Unless(_filter, frozenset((str, int, float, bool, *passed)))
-        self._wrap(Patch(jinja2.filters.FILTERS, name, asked) for name in _IN_PIECES)
+        asked, joining = Standing(_filter, _before_filter), Standing(_filter, _before_join)
+        filters = jinja2.filters.FILTERS
+        self._wrap(Patch(filters, name, joining if name == "join" else asked) for name in _IN_PIECES)
 
     def _uninstall(self) -> None:
         self._markupsafe.uninstall()
@@ -90,11 +89,42 @@ def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], 
     return join_pieces(texts)
 
 
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+def _before_filter(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Let calls through whose arguments bring no label; what jinja2 passes first is no argument."""
+    import markupsafe
+
+    return on_others(native, concerned, _PLAIN | {markupsafe.Markup}, is_method=hasattr(native, "jinja_pass_arg"))
+
+
+def _before_join(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `join` through where all items of a list bring no label either."""
+    import jinja2.nodes
+    import markupsafe
+
+    plain = _PLAIN | {markupsafe.Markup, jinja2.nodes.EvalContext}
+
+    def join(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            kind = type(value)
+            if kind not in plain:
+                if kind is not list:
+                    return concerned(*args, **kwargs)
+                for item in value:
+                    if type(item) not in plain:
+                        return concerned(*args, **kwargs)
+        return concerned(*args, **kwargs) if kwargs else native(*args)
+
+    return join
+
+
 def _filter(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(*args, **kwargs)
     labels = NO_LABELS
-    for value in (*args, *kwargs.values()) if kwargs else args:
-        # Not the environment or context.
+    given = args[1:] if hasattr(wrapped, "jinja_pass_arg") else args
+    for value in (*given, *kwargs.values()) if kwargs else given:
         if not is_bare(value) and (isinstance(value, _HOLDING) or is_carrier(value)):
             labels |= labels_of(value)
     if not labels:

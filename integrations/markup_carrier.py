@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from markupsafe import EscapeFormatter, Markup
 
+from taint.carriers.containers import is_bare
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import TaintedProxy, is_carrier, labels_of_carrier
@@ -17,11 +19,12 @@ from taint.propagation.pairing import layered
 
 __all__ = [
     "TaintedMarkup",
-    "escaping",
+    "escaper",
     "formatting",
     "formatting_map",
     "joining",
     "labelled_markup",
+    "before_making",
     "making",
     "promoting",
 ]
@@ -133,34 +136,57 @@ class _Recording(EscapeFormatter):
         return field
 
 
-def escaping(wrapped: Callable[[str], str], _instance: Any, args: tuple[Any, ...], _kwargs: Any) -> Any:
-    """Wrap `_escape_inner`. Labels: what stands for a labelled character."""
-    (text,) = args
+def escaper(native: Callable[[str], str]) -> Callable[[str], str]:
+    """Give what stands for `_escape_inner`, which every value of a page goes through: as short as can be."""
+
+    def escape_inner(text: str, /) -> str:
+        return native(text) if type(text) is str else _escaped(native, text)
+
+    return functools.update_wrapper(escape_inner, native)
+
+
+def _escaped(native: Callable[[str], str], text: str) -> str:
+    """Escape. Labels: what stands for a labelled character."""
     coverage = coverage_of(text)
     if coverage is None:
-        return wrapped(text)
+        return native(text)
     plain = str.__str__(text)
     pieces: list[tuple[Any, int]] = []
     at = 0
     for start, stop, labels in spans_of(coverage, len(plain)):
-        pieces += ((None, len(wrapped(plain[at:start]))), (labels, len(wrapped(plain[start:stop]))))
+        pieces += ((None, len(native(plain[at:start]))), (labels, len(native(plain[start:stop]))))
         at = stop
-    return carry_text(wrapped(plain), concatenated(pieces))
+    return carry_text(native(plain), concatenated(pieces))
 
 
-def making(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def before_making(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand before `Markup.__new__`, which every value of a page goes through too.
+
+    An exact text has no `__html__`, so that what is left of the native one is what it ends in.
+    """
+    new = str.__new__
+
+    def make(cls: Any, object: Any = "", encoding: Any = None, errors: Any = "strict") -> Any:  # noqa: A002  # Its name.
+        if type(object) is str and encoding is None:
+            return new(cls, object) if cls is Markup else native(cls, object, encoding, errors)
+        return concerned(cls, object, *(() if encoding is None and errors == "strict" else (encoding, errors)))
+
+    return make
+
+
+def making(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
     """Wrap `Markup.__new__`. Labels: those of the text, where it has them."""
-    if len(args) == 1 or type(args[1]) is str or args[0] is not Markup:
-        return wrapped(*args, **kwargs)
+    if type(args[1]) is str or args[0] is not Markup:
+        return wrapped(*args)
     given = args[1]
     if type(given) is TaintedProxy and isinstance(given, str):  # Another's subclass of str, such as a Markup.
         return labelled_markup(str.__str__(given.__wrapped__), labels_of_carrier(given))
     if hasattr(given, "__html__"):
         given = given.__html__()
-    elif isinstance(given, bytes) and is_carrier(given) and (args[2:] or kwargs):
-        given = given.decode(*args[2:], **kwargs)
+    elif isinstance(given, bytes) and is_carrier(given) and args[2:]:
+        given = given.decode(*args[2:])
     if not is_carrier(given):
-        return wrapped(args[0], given, *args[2:], **kwargs)
+        return wrapped(args[0], given, *args[2:])
     text = str(given)
     return labelled_markup(str.__str__(text), coverage_of(text))
 
@@ -168,7 +194,7 @@ def making(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], k
 def promoting(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Let `Markup`'s own method run on a markup that looks at its arguments' labels."""
     # A labelled markup looks at them by itself; another's subclass keeps its type.
-    if type(instance) is not Markup or not labels_of(args):
+    if type(instance) is not Markup or is_bare(args) or not labels_of(args):
         return wrapped(*args, **kwargs)
     return wrapped.__func__(_promoted(instance), *args, **kwargs)  # type: ignore[attr-defined]  # It is bound.
 

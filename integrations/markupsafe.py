@@ -21,7 +21,7 @@ Not covered: subclasses of `Markup` by others, which give back their own type wi
 from __future__ import annotations
 
 from taint.integrations.base import Integration
-from taint.propagation.patches import ForCarriers, Patch, Unless
+from taint.propagation.patches import Patch, Standing, Swap
 
 __all__ = ["MarkupsafeIntegration"]
 
@@ -42,8 +42,8 @@ class MarkupsafeIntegration(Integration):
         methods = ("__add__", "__mod__", "replace")
         self._wrap(
             (
-                Patch(markupsafe, "_escape_inner", ForCarriers(hooks.escaping)),
-                Patch(markupsafe.Markup, "__new__", Unless(hooks.making, frozenset((type, str)))),
+                Swap(markupsafe, "_escape_inner", hooks.escaper),
+                Patch(markupsafe.Markup, "__new__", Standing(hooks.making, hooks.before_making)),
                 *(Patch(markupsafe.Markup, name, hooks.promoting) for name in methods),
                 Patch(markupsafe.Markup, "join", hooks.joining),
                 Patch(markupsafe.Markup, "format", hooks.formatting),

@@ -19,6 +19,7 @@ from typing import Any
 from taint.carriers.identifiers import IDENTIFIERS, number_in
 
 __all__ = [
+    "ATOMIC",
     "Step",
     "children",
     "close_kind",
@@ -37,7 +38,7 @@ Step = tuple[Any, str]
 
 _LONGEST_NAME = 64
 
-_ATOMIC = frozenset(
+ATOMIC = frozenset(
     (
         *(type(None), bool, int, float, complex, str, bytes, bytearray, memoryview, range, slice, type(...)),
         *(type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType),
@@ -45,7 +46,7 @@ _ATOMIC = frozenset(
         *(dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone),
     )
 )
-
+"""Exact types in which nothing can be."""
 
 _HEAP_TYPE = 1 << 9
 """The flag of classes that were made by a `class` statement or its like, Py_TPFLAGS_HEAPTYPE."""
@@ -76,20 +77,20 @@ def close_kind(kind: type) -> None:
 
 def is_atomic(value: object) -> bool:
     """Tell whether nothing can be inside a value, by its exact type."""
-    return type(value) in _ATOMIC
+    return type(value) in ATOMIC
 
 
 def is_bare(value: object, depth: int = 3) -> bool:
     """Tell, where that is quick, that nothing in a value can carry labels: a few levels of built-in containers."""
     kind = type(value)
-    if kind in _ATOMIC:
+    if kind in ATOMIC:
         return True
     # What holds itself is too deep at the first look.
     if not depth or kind not in _BUILT_IN:
         return False
     before: object = None
     for item in value:  # type: ignore[attr-defined]  # One of these.
-        if type(item) not in _ATOMIC and item is not before:  # A row may stand in a table a thousand times.
+        if type(item) not in ATOMIC and item is not before:  # A row may stand in a table a thousand times.
             if not is_bare(item, depth - 1):
                 return False
             before = item

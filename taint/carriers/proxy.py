@@ -181,6 +181,9 @@ class TaintedHash:
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Hash more. Labels: are added to those of the object."""
+        if len(args) == 1 and not kwargs and type(args[0]) not in _HASHED:
+            self._native.update(args[0])
+            return
         for value in (*args, *kwargs.values()) if kwargs else args:
             if type(value) in _HASHED:
                 self.labels |= labels_of_carrier(value)
@@ -189,12 +192,12 @@ class TaintedHash:
 
     def digest(self, *args: Any, **kwargs: Any) -> bytes:
         """Give the digest. Labels: of all that went in."""
-        value: bytes = self._native.digest(*args, **kwargs)
+        value: bytes = self._native.digest(*args, **kwargs) if args or kwargs else self._native.digest()
         return carry_bytes(value, self.labels) if self.labels else value
 
     def hexdigest(self, *args: Any, **kwargs: Any) -> str:
         """Give the digest as text. Labels: of all that went in."""
-        value: str = self._native.hexdigest(*args, **kwargs)
+        value: str = self._native.hexdigest(*args, **kwargs) if args or kwargs else self._native.hexdigest()
         return carry_text(value, self.labels) if self.labels else value
 
     def copy(self) -> TaintedHash:

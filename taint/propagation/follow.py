@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from marshal import dumps as _marshal  # Before it is wrapped itself.
 from typing import Any
 
-from taint.carriers.containers import is_bare, map_leaves
+from taint.carriers.containers import ATOMIC, is_bare, map_leaves
 from taint.carriers.coverage import Coverage, concatenated, flat, spans_of, tidy
 from taint.carriers.number import TaintedInt
 from taint.carriers.operations import coverage_of
@@ -26,7 +26,7 @@ from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
-from taint.propagation.patches import CARRIERS, ForCarriers, Wrapper
+from taint.propagation.patches import CARRIERS, ForCarriers, Unless, Wrapper
 
 __all__ = [
     "CARRIERS",
@@ -255,18 +255,21 @@ def through(value: Any, native: Callable[..., Any], args: tuple[Any, ...], kwarg
     return carry_texts(result, labels_in_call(rest, kwargs))
 
 
-def followed(rule: Rule, *, deep: bool = False, plain: bool = True, owner: bool = False) -> Wrapper:
+def followed(
+    rule: Rule, *, deep: bool = False, plain: bool = True, owner: Callable[[Any], Labels] | None = None
+) -> Wrapper:
     """Give the wrapper that lets the native function work and labels its result.
 
     Args:
         rule: Puts the labels on.
         deep: Labelled values may be inside a container or object that is an argument.
         plain: Pass exact values on; else the carriers themselves.
-        owner: A method whose object counts as its last argument for the rule.
+        owner: For a method whose object counts as its last argument for the rule: gives the labels of the object.
     """
 
     def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if (deep or owner) and not labels_in_call((*args, instance) if owner else args, kwargs):
+        is_asked = deep or owner is not None
+        if is_asked and not labels_in_call(args, kwargs) and not (owner and owner(instance)):
             return wrapped(*args, **kwargs)
         if plain:
             value = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
@@ -280,7 +283,9 @@ def followed(rule: Rule, *, deep: bool = False, plain: bool = True, owner: bool 
             report_internal_error(f"following {wrapped.__name__}", error)
             return _whole_after_error(value, args, kwargs)
 
-    return wrapper if deep or owner else ForCarriers(wrapper)
+    if owner is not None:
+        return wrapper
+    return Unless(wrapper, ATOMIC) if deep else ForCarriers(wrapper)
 
 
 def lazily(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -298,11 +303,14 @@ def _whole_after_error(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         return value
 
 
-def checksum(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Wrap a function that gives a checksum: a number, that C code takes only where it is an `int`."""
+def _checksum(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
     labels = labels_in_call(args, kwargs)
     return TaintedInt(value, labels) if labels else value
+
+
+checksum = Unless(_checksum, ATOMIC)
+"""Wraps a function that gives a checksum: a number, that C code takes only where it is an `int`."""
 
 
 def lost(consumer: str) -> Wrapper:

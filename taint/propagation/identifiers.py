@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from taint.carriers.containers import ATOMIC
 from taint.carriers.identifiers import number_in, put_labels
 from taint.carriers.number import TaintedInt
 from taint.labels import NO_LABELS
 from taint.propagation.follow import carry_texts, exact, labels_in_call
-from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.patches import Patch, Standing, Unless, Wrapper, patches_in
 
 __all__ = ["patches"]
 
@@ -43,6 +44,25 @@ def _shown(wrapped: Callable[..., Any], identifier: Any, args: tuple[Any, ...], 
     return carry_texts(wrapped(*args, **kwargs), number.labels if type(number) is TaintedInt else NO_LABELS)
 
 
+def _before_uuid(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Show a UUID whose number has no labels."""
+
+    def shown(identifier: Any, /, *args: Any) -> Any:
+        return native(identifier, *args) if type(identifier.int) is int else concerned(identifier, *args)
+
+    return shown
+
+
+def _before_address(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Show an address whose number has no labels; a network has none of its own."""
+
+    def shown(identifier: Any, /, *args: Any) -> Any:
+        number = getattr(identifier, "_ip", None)
+        return concerned(identifier, *args) if type(number) is TaintedInt else native(identifier, *args)
+
+    return shown
+
+
 def _exact_number(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap `__int__`, which may give nothing but an exact `int`: `int()` warns of any subclass."""
     return int(wrapped(*args, **kwargs))
@@ -60,14 +80,16 @@ _ADDRESS = (
     "compressed",
     "__format__",
 )
+_MADE = Unless(_made, ATOMIC)
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "uuid": {"UUID.__init__": _made, "UUID.__int__": _exact_number, **{f"UUID.{name}": _shown for name in _UUID}}
+    "uuid": {"UUID.__init__": _MADE, "UUID.__int__": _exact_number}
+    | {f"UUID.{name}": Standing(_shown, _before_uuid) for name in _UUID}
     | dict.fromkeys(("uuid3", "uuid5"), _from_name),
     "ipaddress": {
         "_BaseAddress.__int__": _exact_number,
-        **{f"{kind}.__init__": _made for kind in ("IPv4Address", "IPv6Address")},
+        **{f"{kind}.__init__": _MADE for kind in ("IPv4Address", "IPv6Address")},
         **{
-            f"{kind}.{name}": _shown
+            f"{kind}.{name}": Standing(_shown, _before_address)
             for kind in ("IPv4Address", "IPv6Address", "_IPAddressBase", "_BaseAddress", *_INTERFACES)
             for name in _ADDRESS
         },

@@ -82,22 +82,34 @@ def _joined(chunks: _Chunks) -> str:
 
 
 def _before_encode(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
-    """Encode what is plain as the native function does, without asking the same again on the way."""
+    """Encode what is plain in C, without asking the same again on the way.
 
-    def encode(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 2 and not kwargs:  # noqa: PLR2004  # The encoder, a value.
-            encoder, value = args
-            kind = type(value)
-            if kind is str:
-                return native(encoder, value)
-            iterencode = type(encoder).iterencode
-            if is_ours(iterencode) and (value is known.document or (kind in _SHAPES and is_plain(value))):
-                if not _has_default(encoder):
-                    return "".join(iterencode.__wrapped__(encoder, value, _one_shot=True))
-                if _FAST[0] is not None and encoder.indent is None:  # It is asked of bytes and sets, if at all.
-                    return _joined(_with_default(encoder, value))
-        return concerned(*args, **kwargs)
+    What marshal takes in its version 2 holds itself nowhere, so that the encoder need not look for cycles, which
+    makes up for most of the question.
+    """
 
+    asked_last: Any = None
+
+    def encode(encoder: Any, o: Any) -> Any:
+        nonlocal asked_last
+        if type(o) not in _SHAPES:
+            return native(encoder, o) if type(o) is str else concerned(encoder, o)
+        iterencode = type(encoder).iterencode
+        if iterencode is not asked_last:
+            if not is_ours(iterencode):
+                return concerned(encoder, o)
+            asked_last = iterencode
+        if o is not known.document and not is_plain(o):
+            return concerned(encoder, o)
+        is_fast = encoder.indent is None and json.encoder.c_make_encoder is _FAST[0] is not None  # type: ignore[attr-defined]  # Not in typeshed.
+        if "default" not in encoder.__dict__ and type(encoder).default is default:
+            if is_fast:
+                return "".join(_encoder_in_c(encoder, encoder.default, None)(o, 0))
+            return "".join(iterencode.__wrapped__(encoder, o, _one_shot=True))
+        # It is asked of bytes and sets, if at all.
+        return _joined(_with_default(encoder, o)) if is_fast else concerned(encoder, o)
+
+    default = json.encoder.JSONEncoder.default
     return encode
 
 
@@ -131,9 +143,17 @@ def _with_default(encoder: Any, value: Any) -> _Chunks:
         answers[id(leaf)] = (leaf, answer)  # The leaf too: an id is only good while its object lives.
         return answer
 
-    native: Any = _FAST[0]
-    chunks: _Chunks = native(
-        {} if encoder.check_circular else None,
+    chunks: _Chunks = _encoder_in_c(encoder, default, {} if encoder.check_circular else None)(value, 0)
+    if not any(labels_of(answer) for _, answer in answers.values()):
+        return chunks
+    return _in_python(encoder, value, lambda leaf: answers[id(leaf)][1], one_shot=True)
+
+
+def _encoder_in_c(encoder: Any, default: Callable[[Any], Any], markers: dict[int, Any] | None) -> Callable[..., _Chunks]:
+    """Make json's encoder in C, which writes a document that is not indented."""
+    make: Any = _FAST[0]
+    write: Callable[..., _Chunks] = make(
+        markers,
         default,
         json.encoder.encode_basestring_ascii if encoder.ensure_ascii else json.encoder.encode_basestring,
         None,
@@ -142,10 +162,8 @@ def _with_default(encoder: Any, value: Any) -> _Chunks:
         encoder.sort_keys,
         encoder.skipkeys,
         encoder.allow_nan,
-    )(value, 0)
-    if not any(labels_of(answer) for _, answer in answers.values()):
-        return chunks
-    return _in_python(encoder, value, lambda leaf: answers[id(leaf)][1], one_shot=True)
+    )
+    return write
 
 
 def _in_python(encoder: Any, value: Any, default: Callable[[Any], Any], *, one_shot: bool) -> Iterator[str]:

@@ -10,24 +10,31 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from taint.carriers.containers import ATOMIC
 from taint.carriers.proxy import is_carrier
 from taint.carriers.values import labels_of
 from taint.labels import NO_LABELS, Labels
 from taint.propagation.follow import carry_texts, followed, labels_in_call, on_all
-from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.patches import Patch, Unless, Wrapper, patches_in
 
 __all__ = ["patches"]
+
+
+def _labels_of_headers(message: Any) -> Labels:
+    labels = NO_LABELS
+    for header in message._headers:  # noqa: SLF001  # `items()` makes new texts.
+        for text in header:
+            # What a policy makes of a header is plain.
+            if type(text) is not str and (is_carrier(text) or not isinstance(text, str)):
+                labels |= labels_of(text)
+    return labels
 
 
 def _labels_of_message(message: Any) -> Labels:
     labels = NO_LABELS
     for part in message.walk():
-        labels |= getattr(part, "_taint_labels", NO_LABELS)
+        labels |= getattr(part, "_taint_labels", NO_LABELS) | _labels_of_headers(part)
         labels |= labels_of(part.preamble) | labels_of(part.epilogue)
-        for header in part._headers:  # noqa: SLF001  # `items()` makes new texts.
-            for text in header:
-                if is_carrier(text) or not isinstance(text, str):  # What a policy makes of a header is plain.
-                    labels |= labels_of(text)
         if not part.is_multipart():
             labels |= labels_of(part._payload)  # noqa: SLF001  # `get_payload()` decodes it.
     return labels
@@ -68,7 +75,8 @@ def _payload(wrapped: Callable[..., Any], message: Any, args: tuple[Any, ...], k
 
 
 _ON_ALL = followed(on_all, deep=True)
-_ON_HEADER = followed(on_all, deep=True, owner=True)
+_ON_HEADER = followed(on_all, owner=_labels_of_headers)
+_SET = Unless(_set, ATOMIC)
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "email": {"message_from_string": _parsed, "message_from_bytes": _parsed},
     "email.message": {
@@ -76,19 +84,19 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "Message.as_bytes": _as_text,
         "Message.get_payload": _payload,
         "MIMEPart.as_string": _as_text,
-        "Message.__setitem__": _set,
-        "MIMEPart.set_content": _set,
+        "Message.__setitem__": _SET,
+        "MIMEPart.set_content": _SET,
         "MIMEPart.get_content": _content,
         "Message.get_param": _ON_HEADER,
         "Message.get_filename": _ON_HEADER,
     },
     "email.header": {
-        "Header.append": _set,
+        "Header.append": _SET,
         "Header.encode": _content,
         "Header.__str__": _content,
         "decode_header": _ON_ALL,
     },
-    "email.mime.text": {"MIMEText.__init__": _set},
+    "email.mime.text": {"MIMEText.__init__": _SET},
     "email.utils": dict.fromkeys(
         (
             *("formataddr", "parseaddr", "getaddresses", "encode_rfc2231", "decode_rfc2231", "decode_params"),

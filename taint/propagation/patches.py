@@ -22,9 +22,8 @@ from typing import Any
 
 import wrapt
 
-from taint.carriers.proxy import TaintedProxy
-from taint.carriers.text import TaintedBytes, TaintedStr
 from taint.errors import IntegrationError
+from taint.propagation.guards import CARRIERS, on_carriers, on_others
 
 __all__ = [
     "CARRIERS",
@@ -39,9 +38,6 @@ __all__ = [
     "patches_in",
     "revert_patches",
 ]
-
-CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
-"""By exact type: the quickest question, asked of every argument of every wrapped call."""
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 """wrapt's protocol: (wrapped, instance, args, kwargs)."""
@@ -288,11 +284,13 @@ def _replacement(applied: _Applied) -> Any:
 def _calling(native: Any, applied: _Applied, make: Callable[[Any, _Applied, Any], Any]) -> Any:
     wrapper = applied.patch.wrapper  # type: ignore[union-attr]  # Not of a swap.
     if isinstance(wrapper, ForCarriers):
-        replacement = _on_carriers(native, make(native, applied, wrapper.wrapper))
+        concerned = make(native, applied, wrapper.wrapper)
+        replacement = on_carriers(native, concerned, is_method=make is _method)
     elif isinstance(wrapper, Standing):
         replacement = wrapper.before(native, make(native, applied, wrapper.wrapper))
     elif isinstance(wrapper, Unless):
-        replacement = _on_others(native, make(native, applied, wrapper.wrapper), wrapper.plain)
+        concerned = make(native, applied, wrapper.wrapper)
+        replacement = on_others(native, concerned, wrapper.plain, is_method=make is _method)
     else:
         replacement = make(native, applied, wrapper)
     return functools.update_wrapper(replacement, native)
@@ -306,36 +304,6 @@ def _coroutine_function(native: Any, applied: _Applied) -> Any:
         return wrapper(wrapped, instance, args, kwargs) if applied.is_on else wrapped(*args, **kwargs)
 
     return wrapt.FunctionWrapper(native, call)
-
-
-def _on_carriers(native: Any, concerned: Callable[..., Any]) -> Callable[..., Any]:
-    def replacement(*args: Any, **kwargs: Any) -> Any:
-        for value in args:
-            if type(value) in CARRIERS:
-                return concerned(*args, **kwargs)
-        if not kwargs:
-            return native(*args)
-        for value in kwargs.values():
-            if type(value) in CARRIERS:
-                return concerned(*args, **kwargs)
-        return native(*args, **kwargs)
-
-    return replacement
-
-
-def _on_others(native: Any, concerned: Callable[..., Any], plain: frozenset[type]) -> Callable[..., Any]:
-    def replacement(*args: Any, **kwargs: Any) -> Any:
-        for value in args:
-            if type(value) not in plain:
-                return concerned(*args, **kwargs)
-        if not kwargs:
-            return native(*args)
-        for value in kwargs.values():
-            if type(value) not in plain:
-                return concerned(*args, **kwargs)
-        return native(*args, **kwargs)
-
-    return replacement
 
 
 def _function(native: Any, applied: _Applied, wrapper: Wrapper) -> Callable[..., Any]:

@@ -63,7 +63,10 @@ def _path_text(wrapped: Callable[..., Any], path: Any, args: tuple[Any, ...], kw
         return value
     try:
         parts = path.parts
-        if not any(type(part) is TaintedStr for part in parts):
+        for part in parts:
+            if type(part) is TaintedStr:
+                break
+        else:
             return value
         anchor = path.drive + path.root
         pieces = [anchor] if anchor else []

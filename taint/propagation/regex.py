@@ -28,7 +28,7 @@ from taint.carriers.values import labels_of
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, on_all, through
-from taint.propagation.patches import ForCarriers, Patch, Wrapper, patches_in
+from taint.propagation.patches import ForCarriers, Patch, Unless, Wrapper, patches_in
 
 __all__ = ["TaintedMatch", "TaintedPattern", "patches", "seeing_patterns"]
 
@@ -372,7 +372,7 @@ def _function(name: str) -> Wrapper:
             pattern = TaintedPattern(compiled, text)
         return getattr(pattern, name)(**given)
 
-    return wrapper
+    return Unless(wrapper, _PLAIN)
 
 
 def patches(module: ModuleType) -> Iterator[Patch]:

@@ -6,6 +6,7 @@ field carries the labels of where it stands in the line. Plain rows take the nat
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
@@ -29,24 +30,6 @@ from taint.propagation.streams import is_plain_file, stream_swaps
 __all__ = ["patches"]
 
 
-class _Lines:
-    """Gives lines to a native csv reader and takes note of those that the row needed."""
-
-    __slots__ = ("_next", "taken")
-
-    def __init__(self, lines: Iterable[Any]) -> None:
-        self._next = iter(lines).__next__
-        self.taken: list[Any] = []
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> Any:
-        line = self._next()
-        self.taken.append(line)
-        return line
-
-
 class _StandIn:
     """Seems to be a native object, and gives its attributes."""
 
@@ -65,16 +48,16 @@ class _StandIn:
 class _Reader(_StandIn):
     """A csv reader whose fields carry the labels of where they stood."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_taken",)
 
-    def __init__(self, native: Any, lines: _Lines) -> None:
-        self._native, self._lines = native, lines
+    def __init__(self, native: Any, taken: list[Any]) -> None:
+        self._native, self._taken = native, taken
 
     def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> list[Any]:
-        lines = self._lines.taken
+        lines = self._taken
         lines.clear()
         row: list[Any] = next(self._native)
         for line in lines:
@@ -98,15 +81,15 @@ def _marks(dialect: Any) -> str:
 def _reader(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not args or is_plain_file(args[0]) or not hasattr(args[0], "__iter__"):
         return wrapped(*args, **kwargs)
-    lines = _Lines(args[0])
-    return _Reader(wrapped(lines, *args[1:], **kwargs), lines)
+    taken: list[Any] = []  # The lines that a row needed: `append` gives None for each, so that none is left out.
+    return _Reader(wrapped(itertools.filterfalse(taken.append, args[0]), *args[1:], **kwargs), taken)
 
 
 class _File:
     """Takes a line from a native csv writer and passes it on, labelled."""
 
-    def __init__(self, file: Any) -> None:
-        self.write_on = file.write
+    def __init__(self, write_on: Callable[[str], Any]) -> None:
+        self.write_on = write_on
         self.row: Any = ()
         self.dialect: Any = None
 
@@ -158,16 +141,20 @@ def _fields_in(line: str, row: Iterable[Any], dialect: Any) -> Any:
 class _Writer(_StandIn):
     """A csv writer that writes lines whose fields carry their labels; plain rows are written natively."""
 
-    __slots__ = ("_file", "_following")
+    __slots__ = ("_file", "_following", "_make", "_write_on")
 
-    def __init__(self, native: Any, following: Any, file: _File) -> None:
-        self._native, self._following, self._file = native, following, file
+    def __init__(self, native: Any, make: Callable[..., Any], write_on: Callable[[str], Any]) -> None:
+        self._native, self._make, self._write_on = native, make, write_on
+        self._following: Any = None
 
     def writerow(self, row: Any, /) -> Any:
         if not isinstance(row, list | tuple | dict):
             row = list(row) if hasattr(row, "__iter__") else row
         if is_bare(row):
             return self._native.writerow(row)
+        if self._following is None:  # Most writers see no labelled row.
+            self._file = _File(self._write_on)
+            self._following = self._make(self._file, self._native.dialect)
         self._file.row, self._file.dialect = row, self._native.dialect
         return self._following.writerow(row)
 
@@ -180,9 +167,7 @@ class _Writer(_StandIn):
 
 
 def _writer(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    native = wrapped(*args, **kwargs)
-    file = _File(args[0])
-    return _Writer(native, wrapped(file, *args[1:], **kwargs), file)
+    return _Writer(wrapped(*args, **kwargs), wrapped, args[0].write)
 
 
 _WRAPPERS: dict[str, Wrapper] = {"reader": _reader, "writer": _writer}

@@ -8,6 +8,7 @@ classes. A real file keeps no labels: writing to it is a loss, and counted where
 from __future__ import annotations
 
 import abc
+import functools
 import io
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
@@ -59,78 +60,56 @@ class _Positions:
         return covered(value, coverage if len(value) == stop - start else flat(coverage))
 
 
+def _reading(read: Callable[..., Any]) -> Any:
+    """Give the method that reads as a native one. Labels: those of the positions."""
+
+    def reading(self: Any, *args: Any) -> Any:
+        positions = self._labels_at
+        if positions is None:
+            return read(self, *args) if args else read(self)
+        start = self.tell()
+        value = read(self, *args)
+        return positions.carry(value, start, self.tell())
+
+    return functools.update_wrapper(reading, read)
+
+
 class _Labelled(metaclass=abc.ABCMeta):
     """What `StringIO` and `BytesIO` do alike."""
 
-    _labels_at = _Positions()
-    """Shared by all that nothing labelled was written to, and never changed; others have their own."""
+    _labels_at: _Positions | None = None
+    """None until something labelled is written: then every method is one test and the native one."""
 
-    _native: Any
-    """The native class, whose methods are called half as fast by `super()`."""
-
-    def write(self, text: Any, /) -> int:
-        """Write. Labels: at the positions where the text now stands."""
-        if type(text) not in CARRIERS and not self._labels_at.spans:
-            return self._native.write(self, text)  # type: ignore[no-any-return]  # A number.
+    def _write_labelled(self, write: Callable[..., int], text: Any) -> int:
         start = self.tell()  # type: ignore[attr-defined]  # The stream's class follows in the bases.
-        written: int = self._native.write(self, exact(text))
+        written = write(self, exact(text))
         self._note(start, self.tell(), text)  # type: ignore[attr-defined]  # As above.
         return written
 
     def _note(self, start: int, stop: int, written: Any) -> None:
-        if self._labels_at is _Labelled._labels_at:
+        if self._labels_at is None:
             self._labels_at = _Positions()
         self._labels_at.put(start, stop, written)
 
-    def writelines(self, lines: Iterable[Any], /) -> None:
-        """Write several. Labels: as `write`."""
-        super().writelines(())  # type: ignore[misc]  # As above. It raises where the stream is closed.
-        for line in lines:
-            self.write(line)
-
-    def _read_by(self, read: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        if not self._labels_at.spans:
-            return read(self, *args)
-        start = self.tell()  # type: ignore[attr-defined]  # As above.
-        value = read(self, *args)
-        return self._labels_at.carry(value, start, self.tell())  # type: ignore[attr-defined]  # As above.
-
-    def read(self, *args: Any) -> Any:
-        """Read. Labels: those of the positions."""
-        return self._read_by(self._native.read, args)
-
-    def readline(self, *args: Any) -> Any:
-        """Read a line. Labels: those of the positions."""
-        return self._read_by(self._native.readline, args)
-
     def readlines(self, hint: Any = -1, /) -> list[Any]:
         """Read lines. Labels: those of the positions."""
-        if not self._labels_at.spans:
+        if self._labels_at is None:
             return super().readlines(hint)  # type: ignore[misc, no-any-return]  # As above.
         lines: list[Any] = []
         size = 0
-        while line := self.readline():
+        while line := self.readline():  # type: ignore[attr-defined]  # As above.
             lines.append(line)
             size += len(line)
             if hint is not None and 0 < hint <= size:
                 break
         return lines
 
-    def __next__(self) -> Any:
-        """Read the next line. Labels: those of the positions."""
-        return self._read_by(self._native.__next__, ())
-
     def truncate(self, *args: Any) -> int:
         """Cut off. Labels: those of what is left."""
-        size = super().truncate(*args)  # type: ignore[misc]  # As above.
-        if self._labels_at.spans:
+        size: int = super().truncate(*args)  # type: ignore[misc]  # As above.
+        if self._labels_at is not None:
             self._labels_at.put(size, max([size, *(stop for _, stop, _ in self._labels_at.spans)]), "")
-        return size  # type: ignore[no-any-return]  # As above.
-
-    def getvalue(self) -> Any:
-        """Give all of it. Labels: those of the positions."""
-        value = super().getvalue()  # type: ignore[misc]  # As above.
-        return value if not self._labels_at.spans else self._labels_at.carry(value, 0, len(value))
+        return size
 
     @classmethod
     def __subclasshook__(cls, other: type) -> Any:
@@ -138,48 +117,75 @@ class _Labelled(metaclass=abc.ABCMeta):
         return _is_subclass(cls, other)
 
 
-class TaintedStringIO(_Labelled, io.StringIO):
-    """A `StringIO` that knows which characters are labelled."""
+_open_text, _write_text, _text_in = io.StringIO.__init__, io.StringIO.write, io.StringIO.getvalue
+_open_bytes, _write_bytes, _bytes_in = io.BytesIO.__init__, io.BytesIO.write, io.BytesIO.getvalue
 
-    _native = io.StringIO
+
+class TaintedStringIO(_Labelled, io.StringIO):
+    """A `StringIO` that knows which characters are labelled. Its `writelines` writes line by line."""
 
     def __init__(self, initial_value: Any = "", newline: Any = "\n") -> None:
         """Open a stream as `io.StringIO` does. Labels: of the initial value."""
         if type(initial_value) not in CARRIERS:
-            super().__init__(initial_value, newline)
+            _open_text(self, initial_value, newline)
             return
-        super().__init__(exact(initial_value), newline)
-        self._labels_at = _Positions()
-        self._labels_at.put(0, len(super().getvalue()), initial_value)
+        _open_text(self, exact(initial_value), newline)
+        self._note(0, len(_text_in(self)), initial_value)
+
+    def write(self, text: Any, /) -> int:
+        """Write. Labels: at the positions where the text now stands."""
+        if type(text) not in CARRIERS and self._labels_at is None:
+            return _write_text(self, text)
+        return self._write_labelled(_write_text, text)
+
+    def getvalue(self) -> str:
+        """Give all of it. Labels: those of the positions."""
+        value = _text_in(self)
+        return value if self._labels_at is None else self._labels_at.carry(value, 0, len(value))
+
+    read, readline, __next__ = _reading(io.StringIO.read), _reading(io.StringIO.readline), _reading(io.StringIO.__next__)
 
 
 class TaintedBytesIO(_Labelled, io.BytesIO):
     """A `BytesIO` that knows which bytes are labelled."""
 
-    _native = io.BytesIO
-
     def __init__(self, initial_bytes: Any = b"") -> None:
         """Open a stream as `io.BytesIO` does. Labels: of the initial bytes."""
         if type(initial_bytes) not in CARRIERS:
-            super().__init__(initial_bytes)
+            _open_bytes(self, initial_bytes)
             return
-        super().__init__(exact(initial_bytes))
-        self._labels_at = _Positions()
-        self._labels_at.put(0, len(super().getvalue()), initial_bytes)
+        _open_bytes(self, exact(initial_bytes))
+        self._note(0, len(_bytes_in(self)), initial_bytes)
 
-    def read1(self, *args: Any) -> Any:
-        """Read. Labels: those of the positions."""
-        return self._read_by(self._native.read1, args)
+    def write(self, data: Any, /) -> int:
+        """Write. Labels: at the positions where the bytes now stand."""
+        if type(data) not in CARRIERS and self._labels_at is None:
+            return _write_bytes(self, data)
+        return self._write_labelled(_write_bytes, data)
+
+    def writelines(self, lines: Iterable[Any], /) -> None:
+        """Write several. Labels: as `write`."""
+        super().writelines(())  # It raises where the stream is closed.
+        for line in lines:
+            self.write(line)
+
+    def getvalue(self) -> bytes:
+        """Give all of it. Labels: those of the positions."""
+        value = _bytes_in(self)
+        return value if self._labels_at is None else self._labels_at.carry(value, 0, len(value))
+
+    read, read1, readline = _reading(io.BytesIO.read), _reading(io.BytesIO.read1), _reading(io.BytesIO.readline)
+    __next__ = _reading(io.BytesIO.__next__)
 
     def readinto(self, buffer: Any, /) -> int:
         """Read into a buffer, which keeps no labels: counted."""
-        if self._labels_at.spans:
+        if self._labels_at is not None and self._labels_at.spans:
             count_loss("io.BytesIO.readinto")
         return super().readinto(buffer)
 
     def getbuffer(self) -> memoryview:
         """Give a view, which keeps no labels: counted."""
-        if self._labels_at.spans:
+        if self._labels_at is not None and self._labels_at.spans:
             count_loss("io.BytesIO.getbuffer")
         return super().getbuffer()
 
@@ -208,8 +214,8 @@ class TaintedTextIOWrapper(io.TextIOWrapper, metaclass=abc.ABCMeta):
         return written
 
     def _labels(self) -> Labels:
-        buffer = self.buffer
-        return flat(buffer._labels_at.spans) if isinstance(buffer, TaintedBytesIO) else NO_LABELS  # noqa: SLF001  # As above.
+        positions = self.buffer._labels_at if isinstance(self.buffer, TaintedBytesIO) else None  # noqa: SLF001  # As above.
+        return NO_LABELS if positions is None else flat(positions.spans)
 
     def read(self, *args: Any) -> str:
         """Read. Labels: of all the bytes."""

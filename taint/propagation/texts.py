@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from taint.carriers.containers import ATOMIC
 from taint.carriers.coverage import flat
 from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedStr, join_pieces
@@ -25,7 +26,7 @@ from taint.propagation.follow import (
     on_all,
     piecewise,
 )
-from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
+from taint.propagation.patches import ForCarriers, Patch, Standing, Swap, Wrapper, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 from taint.propagation.streams import stream_swaps
 
@@ -82,6 +83,21 @@ def _substituted(wrapped: Callable[..., Any], template: Any, args: tuple[Any, ..
     return wrapped.__func__(_Filled(template), *args, **kwargs)  # type: ignore[attr-defined]  # A bound method.
 
 
+def _before_substituted(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Fill a plain template in with what brings no label."""
+
+    def substitute(template: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if args or type(template.template) is not str:
+            return concerned(template, *args, **kwargs)
+        for value in kwargs.values():
+            if type(value) not in ATOMIC:
+                return concerned(template, **kwargs)
+        return native(template, **kwargs)
+
+    return substitute
+
+
+@ForCarriers
 def _dedented(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     text = args[0] if args else kwargs.get("text")
     return (seeing_patterns(wrapped) if type(text) is TaintedStr else wrapped)(*args, **kwargs)
@@ -104,6 +120,7 @@ def _wrapped_lines(value: Any, native: Callable[..., Any], args: tuple[Any, ...]
     return [before + line + after for (before, after), line in zip(ends, lines, strict=True)]
 
 
+@ForCarriers
 def _fill(wrapped: Callable[..., Any], wrapper: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     text = args[0] if args else kwargs.get("text")
     if type(text) is not TaintedStr:
@@ -192,7 +209,9 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "string": {
         "Formatter._vformat": _vformat,
         "capwords": _ON_ALL,
-        **dict.fromkeys(("Template.substitute", "Template.safe_substitute"), _substituted),
+        **dict.fromkeys(
+            ("Template.substitute", "Template.safe_substitute"), Standing(_substituted, _before_substituted)
+        ),
     },
     "textwrap": {
         "TextWrapper.wrap": followed(_wrapped_lines),

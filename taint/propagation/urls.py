@@ -11,7 +11,7 @@ from taint.carriers.operations import coverage_of
 from taint.carriers.text import TaintedStr, join_pieces
 from taint.carriers.values import labels_of
 from taint.propagation.follow import CARRIERS, carry_texts, covered, exact, followed, labels_in_call, through
-from taint.propagation.patches import ForCarriers, Patch, Wrapper, patches_in
+from taint.propagation.patches import ForCarriers, Patch, Standing, Wrapper, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 
 __all__ = ["patches"]
@@ -83,6 +83,15 @@ def _parsing(wrapped: Callable[..., Any], parser: Any, args: tuple[Any, ...], kw
     return (seeing_patterns(wrapped) if type(parser.rawdata) is TaintedStr else wrapped)(*args, **kwargs)
 
 
+def _before_parsing(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Parse what is plain."""
+
+    def parse(parser: Any, /, *args: Any) -> Any:
+        return native(parser, *args) if type(parser.rawdata) is str else concerned(parser, *args)
+
+    return parse
+
+
 _QUOTING = ("quote", "quote_plus", "unquote", "unquote_plus", "quote_from_bytes", "unquote_to_bytes")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "urllib.parse": {
@@ -92,7 +101,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "urljoin": followed(_joined),
     },
     "html": dict.fromkeys(("escape", "unescape"), followed(through)),
-    "html.parser": {f"HTMLParser.{name}": _parsing for name in ("goahead", "parse_starttag", "parse_endtag")},
+    "html.parser": {f"HTMLParser.{name}": Standing(_parsing, _before_parsing) for name in ("goahead", "parse_starttag", "parse_endtag")},
     "http.cookies": {
         "Morsel.OutputString": _output,
         "Morsel.output": _output,

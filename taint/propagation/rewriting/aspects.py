@@ -32,6 +32,7 @@ from taint.labels import NO_LABELS, Labels
 from taint.propagation.regex import TaintedPattern
 
 __all__ = [
+    "asking",
     "clean",
     "contains",
     "converted",
@@ -251,6 +252,9 @@ def held_repr(value: Any, /) -> Any:
 
 def shown(function: Any, value: Any, /) -> Any:
     """Give what `str`, `repr`, `ascii` or `format` is to be called with. Labels: as `held`."""
+    if function is str:
+        kind: Any = type(value)
+        return value if kind in clean or kind.__str__ is not _plain_str else held_repr(value)
     helper = _HELPERS.get(function) if type(function) in _FUNCTIONS else None
     return value if helper is None else helper(value)
 
@@ -375,6 +379,22 @@ def method(bound: Any, /) -> Any:
     return bound
 
 
+def asking(bound: Any, /) -> Any:
+    """Give the method that is to be called, as `method`: one that asks for its name only where an argument is not plain."""
+    if type(bound) in _NATIVE_METHODS and type(bound.__self__) in _OF_TYPE:
+        return _bind(_asked, bound)
+    return bound
+
+
+def _asked(bound: Any, /, *args: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        return method(bound)(*args, **kwargs)
+    for arg in args:
+        if type(arg) not in clean:
+            return method(bound)(*args)
+    return bound(*args)
+
+
 def of_class(function: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Do `str.upper(x)`. Labels: as `x.upper()`, which is asked of the class of `x` here."""
     if args and type(function) is types.MethodDescriptorType:
@@ -392,7 +412,7 @@ def _with_carrier(name: str) -> Callable[..., Any]:
             if type(arg) in _TEXT_CARRIERS:
                 break
         else:
-            return getattr(owner, name)(*args, **kwargs)
+            return getattr(owner, name)(*args, **kwargs) if kwargs else getattr(owner, name)(*args)
         result = getattr(owner, name)(*args, **kwargs)
         try:
             return getattr(_carrier_of(owner), name)(*args, **kwargs)
@@ -422,7 +442,7 @@ def _of_pattern(name: str, takes: tuple[str, ...]) -> Callable[..., Any]:
             if type(arg) not in clean and (is_carrier(arg) or callable(arg)):
                 break
         else:
-            return native(owner, *args, **kwargs)
+            return native(owner, *args, **kwargs) if kwargs else native(owner, *args)
         given = {*takes[: len(args)], *kwargs}
         if len(args) + len(kwargs) != len(given) or not needed <= given <= {*takes}:
             return native(owner, *args, **kwargs)  # Which raises.

@@ -22,7 +22,7 @@ from taint.propagation.rewriting.templates import CONVERSIONS, format_values, is
 
 __all__ = ["REVISION", "rewrite"]
 
-REVISION = 7
+REVISION = 8
 """To be raised with every change of what is written, so that no cached code outlives it."""
 
 _PREFIX = "taint.propagation.rewriting."
@@ -31,8 +31,11 @@ _OF_PATTERN = {
     **dict.fromkeys(("match", "fullmatch", "search", "split", "findall", "finditer", "scanner"), slice(1)),
     **dict.fromkeys(("sub", "subn"), slice(2)),
 }
+_OF_CONTAINERS = ("join", "format", "format_map")
+"""Methods that are mostly given what has others inside."""
+
 _METHODS = {
-    **dict.fromkeys(("join", "format", "format_map"), slice(None)),
+    **dict.fromkeys(_OF_CONTAINERS, slice(None)),
     **dict.fromkeys(_ON_TEXT, slice(1, 2)),
     **_OF_PATTERN,
 }
@@ -120,6 +123,11 @@ def _is_small(node: ast.expr) -> bool:
     while isinstance(steps, ast.Attribute):
         steps = steps.value
     return is_plain(steps)
+
+
+def _is_small_display(node: ast.expr) -> bool:
+    """Tell whether a tuple or list of small expressions, or one of those, may stand in the code twice."""
+    return all(map(_is_small, node.elts)) if isinstance(node, ast.Tuple | ast.List) else _is_small(node)
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -324,13 +332,13 @@ class _Rewriter(ast.NodeTransformer):
             known = self._on_constant(native, receiver, name)
             if known is not None:
                 return known
-        if name == "join" and is_plain(receiver) and _is_small(args[0]):
+        if name == "join" and is_plain(receiver) and _is_small_display(args[0]):
             is_text = ast.copy_location(
                 ast.Compare(self._call("type_of", [receiver], receiver), [ast.In()], [self._name("texts", receiver)]),
                 node,
             )
             return ast.copy_location(ast.IfExp(is_text, self._call("joined", [receiver, args[0]], place), native), node)
-        node.func = self._call("method", [function], place)
+        node.func = self._call("method" if name in _OF_CONTAINERS else "asking", [function], place)
         ast.copy_location(node, place)
         return self._guarded(held, native, node) if _is_small(receiver) and all(map(_is_small, args)) else node
 
