@@ -23,6 +23,7 @@ that has parameters of its own, of which the inner route's is named.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import sys
@@ -117,7 +118,7 @@ class _Active:
     def fields_of(self, scope: Any, route: Any) -> RouteFields | None:
         if is_off() or (route is None and not self.fields):
             return None
-        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+        method = "WEBSOCKET" if scope["type"] == "websocket" else scope.get("method", "*")
         fields = self.fields.of(method, _template(scope, route))
         return fields if fields.places else None
 
@@ -147,20 +148,22 @@ class _Kept:
         self.header = self.cookie = self.query = self.path = _NOTHING
         if route is None:
             return  # The parameters of the path are not known yet.
-        headers, query, parameters = scope["headers"], scope["query_string"], scope.get("path_params", _KEY)
+        # ASGI lets a scope leave them out, and headers be an iterator, which is Starlette's to take.
+        headers, query, parameters = scope.get("headers"), scope.get("query_string"), scope.get("path_params", _KEY)
         if fields is None:
             self.header, self.cookie, self.query, self.path = headers, headers, query, parameters
             return
-        names = tuple([name for name, _ in headers])
-        if b"cookie" not in names or not any(
-            fields.may_be_in("cookie", value) for name, value in headers if name == b"cookie"
-        ):
-            self.cookie = headers
-            if not fields.is_any_of("header", names, _text):
-                self.header = headers  # The cookies are one of them.
-        if not fields.may_be_in("query", query):
+        if isinstance(headers, list | tuple):
+            names = tuple([name for name, _ in headers])
+            if b"cookie" not in names or not any(
+                fields.may_be_in("cookie", value) for name, value in headers if name == b"cookie"
+            ):
+                self.cookie = headers
+                if not fields.is_any_of("header", names, _text):
+                    self.header = headers  # The cookies are one of them.
+        if isinstance(query, bytes) and not fields.may_be_in("query", query):
             self.query = query
-        if not fields.is_any_of("path", tuple(parameters)):
+        if parameters is _KEY or not fields.is_any_of("path", tuple(parameters)):
             self.path = parameters
 
 
@@ -352,7 +355,8 @@ def _url(native: Any, connection: Any, collection: Collection) -> Any:
 
 
 async def _body(read: Callable[[], Any], request: Any, collection: Collection) -> Any:
-    return collection.body(await read(), request.headers.get("content-type"))
+    headers = request.headers if "headers" in request.scope else {}  # ASGI lets a scope leave them out.
+    return collection.body(await read(), headers.get("content-type"))
 
 
 async def _json(read: Callable[[], Any], request: Any, collection: Collection) -> Any:
@@ -384,8 +388,9 @@ def _field(value: Any, name: str, collection: Collection) -> Any:
 
 async def _stream(read: Callable[[], Any], _request: Any, collection: Collection) -> AsyncIterator[bytes]:
     labels = collection.whole("body", "form", "file")
-    async for chunk in read():
-        yield apply_labels(chunk, labels) if labels else chunk
+    async with contextlib.aclosing(read()) as chunks:
+        async for chunk in chunks:
+            yield apply_labels(chunk, labels) if labels else chunk
 
 
 async def _receive(read: Callable[[], Any], _socket: Any, collection: Collection) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -459,6 +461,73 @@ def test_encoded_name_of_a_query_is_found() -> None:
     install({"phone": MFA})
     found = seen(lambda r: r.query_params["phone"], lambda app: get(app, "/enrol?%70hone=1"))
     assert taint.labels_of(found)
+
+
+async def part(request: Request) -> bytes:
+    """Read a body's first chunk, and no more of it."""
+    async with contextlib.aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            return chunk
+    return b""
+
+
+def test_a_stream_that_is_left_is_closed() -> None:
+    """Starlette's own stream ends with the one that a handler leaves, in the handler's task and not when collected."""
+    install({"phone": MFA})
+    left: list[Any] = []
+
+    async def read(request: Request) -> bytes:
+        before = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=before.firstiter, finalizer=left.append)
+        try:
+            return await part(request)
+        finally:
+            sys.set_asyncgen_hooks(*before)
+
+    assert taint.labels_of(seen(read, form(b"phone=%2B1")))
+    assert left == []
+
+
+BARE = {"type": "http"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "read"),
+    [
+        (BARE, lambda request: asyncio.run(request.body())),
+        (BARE, lambda request: asyncio.run(part(request))),
+        (BARE | {"path": "/", "query_string": b"phone=1"}, lambda request: request.query_params["phone"]),
+        (BARE | {"headers": iter([(b"phone", b"1")])}, lambda request: request.headers["phone"]),
+        (BARE | {"headers": iter([(b"cookie", b"phone=1")])}, lambda request: request.cookies["phone"]),
+    ],
+    ids=["body", "stream", "query", "header", "cookie"],
+)
+def test_scope_with_only_what_asgi_demands(
+    scope: dict[str, Any], read: Callable[[Request], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A scope without method, route, headers or query string, or with an iterator of headers, is labelled as others."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"+1"}
+
+    install({"*": MFA})
+    value = read(Request(dict(scope), receive))
+    assert value in {"1", b"+1"}
+    assert taint.labels_of(value)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["headers", "query_params", "cookies"])
+def test_what_a_scope_leaves_out_is_answered_by_starlette(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Reading what is not there raises what it raises without the library, and no more is said."""
+    request = Request(dict(BARE))
+    with pytest.raises(KeyError) as native:
+        getattr(request, name)
+    install({"*": MFA})
+    with pytest.raises(KeyError) as with_labels:
+        getattr(Request(dict(BARE)), name)
+    assert with_labels.value.args == native.value.args
+    assert not caplog.records
 
 
 def test_headers_that_a_route_changes() -> None:
