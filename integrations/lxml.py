@@ -143,7 +143,7 @@ def _comparing(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
     for element in args:
         labels |= labels_under(element)
     if not labels:
-        return wrapped(*args, **kwargs)
+        return texts.plainly(wrapped, *args, **kwargs)
     return carry_texts(texts.plainly(wrapped, *detached(args).value, **detached(kwargs).value), labels)
 
 

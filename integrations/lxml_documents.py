@@ -1,8 +1,8 @@
 """Documents of lxml: which part of one stands for which text of its tree, both ways. Imported only where lxml is.
 
 A document is read once more, with positions, as a sequence of tags; the tree is walked the same way. Where
-both agree, each text and attribute has its place. Where they do not (HTML whose tags the parser adds,
-canonical forms), texts are looked for in the document, and every occurrence counts.
+both agree, each text and attribute has its place. Where they do not (HTML whose tags the parser rearranges,
+entities that stay), texts are looked for in the document, and every occurrence counts.
 """
 
 from __future__ import annotations
@@ -80,8 +80,7 @@ def _events(text: str, *, is_html: bool) -> list[_Event]:
         elif token["cdata"] is not None:
             events[-1].text.append((*token.span("cdata"), True))
         elif written.startswith("<!--"):
-            events.append(_Event("comment", text=[]))
-            events[-1].attributes = [("", start + 4, stop - 3)]
+            events.append(_Event("comment", [("", start + 4, stop - 3)]))
         elif written.startswith("<?"):
             if not written.startswith("<?xml "):
                 events.append(_Event("pi"))
@@ -119,21 +118,39 @@ Leaf = tuple[Any, str, str | None, Pieces]
 def _paired(root: Any, text: str, *, is_html: bool) -> Iterator[Leaf] | None:
     """Give each text and attribute of a tree with its place in a document; None where the two do not agree."""
     walk = list(etree.iterwalk(root, events=_EVENTS))
-    _, *events = _events(text, is_html=is_html)
+    events = _events(text, is_html=is_html)
     kinds = [event.kind for event in events]
     begin = kinds.index("start") if "start" in kinds else 0
-    events = events[begin : begin + len(walk)]
-    if [event.kind for event in events] != [kind for kind, _ in walk]:
-        return None
-    return _leaves(walk, events)
+    within = events[begin : begin + len(walk)]
+    if [event.kind for event in within] == [kind for kind, _ in walk]:
+        return _leaves(walk, within)
+    return _in_order(walk, events, text)
+
+
+def _in_order(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: str) -> Iterator[Leaf] | None:
+    """Pair where a parser added tags: the same texts and the same attributes follow each other in both."""
+    leaves = [leaf for leaf in _leaves(walk, [_Event(kind) for kind, _ in walk]) if leaf[2] and not leaf[2].isspace()]
+    written: list[tuple[bool, Pieces]] = []
+    for event in events:
+        written += ((event.kind == "start", [(start, stop, False)]) for _, start, stop in event.attributes)
+        written.append((False, event.text))
+    read = [(_characters(text, pieces, is_attribute=of)[0], of, pieces) for of, pieces in written]
+    places: list[Leaf] = []
+    for of in (False, True):
+        wanted = [leaf for leaf in leaves if (leaf[1][0] == "@") is of]
+        there = [(value, pieces) for value, is_of, pieces in read if is_of is of and value.strip()]
+        if [leaf[2] for leaf in wanted] != [value for value, _ in there]:
+            return None
+        places += ((*leaf[:3], pieces) for leaf, (_, pieces) in zip(wanted, there, strict=True))
+    return iter(places)
 
 
 def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event]) -> Iterator[Leaf]:
     for (kind, element), event in zip(walk, events, strict=True):
         place = "text" if kind == "start" else "tail"
-        yield element, place, getattr(element, place), event.text
         if kind == "comment":
             yield element, "text", element.text, [(start, stop, True) for _, start, stop in event.attributes]
+        yield element, place, getattr(element, place), event.text
         if kind != "start":
             continue
         items = element.items()
@@ -188,9 +205,9 @@ def _places(text: str, element: Any, method: str) -> Coverage | None:
     if leaves is None:
         return layered(_searched(text, element), len(text))
     spans: list[Span] = []
-    for owner, place, value, pieces in leaves:
+    for _, place, value, pieces in leaves:
         coverage = coverage_of(value)
-        if not coverage or not pieces or (owner is element and place == "tail"):
+        if not coverage or not pieces:
             continue
         written, places = _characters(text, pieces, is_attribute=place[0] == "@")
         if written == value:
@@ -277,8 +294,6 @@ def _read(root: Any, document: Any, coverage: Coverage, *, is_html: bool) -> Ite
         ]
         if near:
             yield owner, place, carry_text(value, _covering(text, value, pieces, near, is_attribute=place[0] == "@"))
-    for entity in root.iter(etree.Entity):  # Which the walk leaves out.
-        yield entity, "tail", carry_text(entity.tail or "", flat(coverage))
 
 
 def _covering(text: str, value: str, pieces: Pieces, spans: list[Span], *, is_attribute: bool) -> Coverage | None:

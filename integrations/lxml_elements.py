@@ -9,8 +9,6 @@ from typing import Any
 
 from lxml import etree
 
-from taint.carriers.proxy import is_carrier
-from taint.carriers.text import join_pieces
 from taint.integrations.lxml_documents import labelled_document
 from taint.integrations.lxml_found import Attributes, labelled_results
 from taint.integrations.lxml_holding import (
@@ -101,20 +99,6 @@ def _taking(at: int) -> Member:
     return make
 
 
-def _addnext(native: Any) -> Any:
-    def addnext(self: Any, element: Any) -> Any:
-        tails = [tail for tail in (element.tail, self.tail) if tail] if tree_of(self) or tree_of(element) else []
-        result = native(self, element)
-        take_in(element, self)
-        if tails and any(map(is_carrier, tails)):  # What stood behind the one stands behind the other now.
-            joined = join_pieces(tails)
-            if element.tail == joined:
-                hold(element, "tail", joined)
-        return result
-
-    return addnext
-
-
 def _extend(native: Any) -> Any:
     def extend(self: Any, elements: Any) -> Any:
         taken: list[Any] = []
@@ -200,7 +184,7 @@ def _searching(native: Any) -> Any:
 _OF_ALL: dict[str, Member] = {
     "text": _text_at("text"),
     "tail": _text_at("tail"),
-    "addnext": _addnext,
+    "addnext": _taking(0),
     "addprevious": _taking(0),
     "__copy__": _copying,
     "__deepcopy__": _copying,

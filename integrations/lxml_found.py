@@ -127,9 +127,12 @@ class Attributes(dict[str, Any]):
         return super().__getattribute__(name)
 
     def __or__(self, other: Any) -> Any:
-        return NotImplemented
+        return self._native | other  # Which it refuses.
 
-    __ror__ = __ior__ = __or__
+    def __ror__(self, other: Any) -> Any:
+        return other | self._native
+
+    __ior__ = __or__
 
 
 _ONLY_OF_DICTS = frozenset(("copy", "fromkeys", "popitem", "setdefault"))
