@@ -36,6 +36,7 @@ INTEGRATIONS = {
     "kafka": "taint.integrations.kafka:KafkaIntegration",
     "files": "taint.integrations.files:FilesIntegration",
     "logging": "taint.integrations.logging:LoggingIntegration",
+    "lxml": "taint.integrations.lxml:LxmlIntegration",
     "markupsafe": "taint.integrations.markupsafe:MarkupsafeIntegration",
     "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",

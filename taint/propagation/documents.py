@@ -30,7 +30,7 @@ from taint.propagation.follow import (
 from taint.propagation.patches import Patch, Swap, Wrapper, patches_in
 from taint.propagation.streams import stream_swaps
 
-__all__ = ["patches"]
+__all__ = ["finder", "patches"]
 
 
 def _with_labels_at(value: Any, start: int, stop: int, labels: Labels) -> Any:
@@ -70,9 +70,8 @@ def _attribute(wrapped: Any, value: Any, text: Any) -> Any:
     return value
 
 
-def _parsed(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Rule of `fromstring`: texts and attributes that occur in a labelled part of the document."""
-    document = args[0] if args else kwargs["text"]
+def finder(document: Any) -> Callable[[Any], Any]:
+    """Give what labels a text of a tree: with the labels of every place in the document where it stands."""
     plain, labels = exact(document), flat(coverage_of(document))
     text = plain if isinstance(plain, str) else plain.decode("latin-1")
     spans = spans_of(coverage_of(document), len(plain))
@@ -93,6 +92,12 @@ def _parsed(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwar
             at = text.find(leaf, at + 1)
         return carry_texts(leaf, found)
 
+    return labelled
+
+
+def _parsed(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Rule of `fromstring`: texts and attributes that occur in a labelled part of the document."""
+    labelled = finder(args[0] if args else kwargs["text"])
     for element in value.iter():
         element.text, element.tail = labelled(element.text), labelled(element.tail)
         for name, content in list(element.attrib.items()):

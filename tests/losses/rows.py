@@ -150,6 +150,8 @@ _SUBMODULES = (
         "starlette.datastructures",
         "fastapi.encoders",
         "lxml.html",
+        "lxml.builder",
+        "lxml.objectify",
         "ruamel.yaml",
     ),
     *("redis._parsers.encoders", "kombu.utils.json", "google.protobuf.struct_pb2", "google.protobuf.wrappers_pb2"),

@@ -141,8 +141,10 @@ program of many patterns run at half its speed. Numbers and dates made of a labe
 drivers and C code refuse a proxy of them. A name that was imported before `install()` (`from base64 import
 b64encode`) stays native: four things have no row because they depend on it. `sqlalchemy.text()`, the form fields of
 `requests` and `httpx`, and jinja2's `urlencode` are kept where the library is imported after `install()`; before it,
-the first three are lost and the last is kept whole. lxml keeps its documents in C, where no carrier fits: the
-known-values net covers them. Files, sockets, processes and databases keep no labels: make them sinks, or sources.
+the first three are lost and the last is kept whole. lxml keeps its documents in C, where no carrier fits: elements of
+our class hold them beside it. A tree that was parsed from unlabelled text has other elements, and what C code makes of
+a tree (`objectify`, `iterparse`, XSLT) asks none of them; the known-values net covers both. Files, sockets, processes
+and databases keep no labels: make them sinks, or sources.
 
 {count} consumers: {sums}.
 """
