@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import inspect
+import multiprocessing
+import pickle
 from collections import deque, namedtuple
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -445,3 +449,63 @@ def test_check_never_raises() -> None:
     assert verdict.violations[0].sink == "crm.export"
     assert taint.check({"phone": advertising()}, purpose="advertising", sink="crm.export").is_allowed
     assert taint.check({"phone": PHONE}, purpose="advertising", sink="crm.export").flows == ()
+
+
+@taint.sink(purpose="advertising.audiences")
+def matched(rows: object) -> object:
+    """Can be found by its name, as what a pool runs must be."""
+    return rows
+
+
+class Nightly:
+    """Has a sink of each kind."""
+
+    @taint.sink(purpose="advertising.audiences")
+    def run(self, rows: object) -> object:
+        """Of an instance."""
+        return rows
+
+    @taint.sink(purpose="advertising.audiences")
+    @classmethod
+    def run_class(cls, rows: object) -> object:
+        """Of the class."""
+        return rows
+
+    @taint.sink(purpose="advertising.audiences")
+    @staticmethod
+    def run_static(rows: object) -> object:
+        """Of nobody."""
+        return rows
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "function",
+    [matched, Nightly().run, Nightly.run_class, Nightly.run_static, functools.partial(Nightly.run, Nightly())],
+)
+def test_decorated_functions_are_pickled_by_name(function: Callable[[object], object], protocol: int) -> None:
+    """Pools pickle what they run: the sink that comes out checks as the one that went in."""
+    for again in (pickle.loads(pickle.dumps(function, protocol)), copy.copy(function), copy.deepcopy(function)):  # noqa: S301  # Our own.
+        assert again(advertising()) == PHONE
+        with pytest.raises(taint.PurposeViolationError):
+            again(security())
+
+
+def test_sink_in_a_process_pool() -> None:
+    """A decorated function runs in another process, and stops there what it would stop here."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(matched, advertising()).result(timeout=60) == PHONE
+        assert isinstance(pool.submit(matched, security()).exception(timeout=60), taint.PurposeViolationError)
+
+
+def test_what_is_not_found_by_its_name_is_not_pickled() -> None:
+    """A function whose name leads to the undecorated one, or nowhere, would run unchecked elsewhere: it is refused."""
+    for function in (security, lambda rows: rows):
+        with pytest.raises(pickle.PicklingError, match="where it is defined"):
+            pickle.dumps(taint.sink(purpose="advertising")(function))
+
+
+def test_a_decorated_function_is_copied_as_itself() -> None:
+    """As every function is."""
+    assert copy.deepcopy([matched]) == [matched]
+    assert copy.copy(matched) is matched
