@@ -135,7 +135,7 @@ def test_core_dependencies_are_two() -> None:
 
 
 def test_nothing_asks_wrapt_for_types() -> None:
-    """wrapt 1.17 is supported, and its classes have no type arguments while a program runs."""
+    """Wrapt 1.17 is supported, and its classes have no type arguments while a program runs."""
     files = [*(CHECKOUT / "taint").rglob("*.py"), *(CHECKOUT / "integrations").glob("*.py")]
     assert [path.name for path in files if re.search(r"wrapt\.\w+\[", path.read_text(encoding="utf-8"))] == []
 

@@ -8,19 +8,15 @@ binds methods, class methods and static methods.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
-import pickle
 import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, ParamSpec, TypeVar, cast
 
-import wrapt
-
 from taint.errors import ConfigurationError
+from taint.flows.decorated import Decorated
 from taint.modes import is_off
 
 __all__ = ["LAZY", "Around", "Bound", "Parameters", "around_calls", "by_name", "function_name", "misplaced"]
@@ -141,62 +137,6 @@ def misplaced(given: object, example: str) -> ConfigurationError:
     return ConfigurationError(f"{what} Write {example}.")
 
 
-def _found(module: str, name: str) -> Any:
-    return attrgetter(name)(importlib.import_module(module))
-
-
-def _reduced(wrapper: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Say how another process finds the same function: by its name, as pickle has it for every function.
-
-    Raises:
-        PicklingError: What is found by that name is another one, which nothing stands around.
-    """
-    native = wrapper.__wrapped__
-    owner = getattr(native, "__self__", None)
-    if owner is not None:
-        return getattr, (owner, native.__name__)
-    module, name = native.__module__, native.__qualname__
-    try:
-        is_there = _found(module, name).__wrapped__ is native
-    except (ImportError, AttributeError):
-        is_there = False
-    if not is_there:
-        msg = (
-            f"function {name!r} of {module!r} cannot be pickled: it is not found under that name. What another process "
-            "imports can be. Decorate it where it is defined, at the top of a module or class."
-        )
-        raise pickle.PicklingError(msg)
-    return _found, (module, name)
-
-
-class _Method(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # `cast` has the types of a decorated function.
-    """A decorated function as a class or an instance gives it."""
-
-    def __reduce_ex__(self, _protocol: object) -> Any:
-        return _reduced(self)
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Any:
-        return self
-
-
-class _Function(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # As above.
-    """A decorated function, which is copied and pickled as functions are: pools take it."""
-
-    __bound_function_wrapper__ = _Method
-
-    def __reduce_ex__(self, _protocol: object) -> Any:
-        return _reduced(self)
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Any:
-        return self
-
-
 def around_calls(function: F, around: Around, *, decorator: str) -> F:
     """Stand around every call of a function.
 
@@ -237,7 +177,7 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
         return run(wrapped, Bound(parameters, args, kwargs, is_method), around)
 
     wrapped_function: Any = function
-    return cast("F", _Function(wrapped_function, wrapper))
+    return cast("F", Decorated(wrapped_function, wrapper))
 
 
 def _runner(function: Callable[..., Any]) -> Callable[[Any, Bound, Around], Any]:
