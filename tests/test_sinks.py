@@ -6,9 +6,10 @@ import asyncio
 import copy
 import functools
 import inspect
+import itertools
 import multiprocessing
 import pickle
-from collections import deque, namedtuple
+from collections import OrderedDict, deque, namedtuple
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -53,6 +54,10 @@ class Frozen:
     phone: str
 
 
+class RefusedError(Exception):
+    """An exception of the application's."""
+
+
 class Slotted:
     """A row as an object with slots, one of them private, and a subclass with a dict beside them."""
 
@@ -86,6 +91,12 @@ CONTAINERS: list[tuple[str, Callable[[str], object], str]] = [
     ("deque", lambda phone: deque([phone]), "rows[0]"),
     ("mapping proxy", lambda phone: MappingProxyType({"a": phone}), "rows.a"),
     ("key", lambda phone: {phone: 1}, "rows.keys()"),
+    ("values of a dict", lambda phone: {"a": phone}.values(), "rows[0]"),
+    ("items of a dict", lambda phone: {"a": phone}.items(), "rows[0][1]"),
+    ("keys of a dict", lambda phone: {phone: 1}.keys(), "rows[0]"),
+    ("values of an ordered dict", lambda phone: OrderedDict(a=phone).values(), "rows[0]"),
+    ("exception", ValueError, "rows.args[0]"),
+    ("exception of one's own", RefusedError, "rows.args[0]"),
     ("under a key that is no name", lambda phone: {"+1 415": phone}, "rows[*]"),
     ("under a number", lambda phone: {7: phone}, "rows[*]"),
     ("dataclass", Person, "rows.phone"),
@@ -240,6 +251,30 @@ def test_signature_is_kept() -> None:
     assert _sink(_function).__doc__ == _function.__doc__
 
 
+class Campaign:
+    """A method that gives away what its object holds."""
+
+    def __init__(self, phone: str) -> None:
+        self.phone = phone
+
+    @taint.sink(purpose="advertising.audiences")
+    def start(self) -> str:
+        """Give it away."""
+        return self.phone
+
+    @taint.sink(purpose="advertising.audiences")
+    def start_with(self, _campaign: Campaign) -> None:
+        """Give it away through an argument."""
+
+
+def test_the_object_of_a_method_is_not_looked_into() -> None:
+    """A documented limit: an object may hold a whole cache; as an argument it is looked into."""
+    campaign = Campaign(security())
+    assert campaign.start() == PHONE
+    with pytest.raises(taint.PurposeViolationError, match=r"_campaign\.phone"):
+        campaign.start_with(campaign)
+
+
 class Uploader:
     """Can be called."""
 
@@ -281,6 +316,11 @@ LAZY: dict[str, Callable[[Iterable[str]], Iterable[object]]] = {
     "filter": lambda phones: filter(None, phones),
     "zip": zip,
     "enumerate": enumerate,
+    "iter": iter,
+    "iter of a tuple": lambda phones: iter(tuple(phones)),
+    "iter of values": lambda phones: iter(dict(enumerate(phones)).values()),
+    "chain": itertools.chain,
+    "islice": lambda phones: itertools.islice(phones, 2),
 }
 
 

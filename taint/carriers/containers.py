@@ -1,9 +1,10 @@
 """Looking into containers: which carriers are inside, where, and putting others in their place.
 
-What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their subclasses, UUIDs
-and IP addresses (for the number inside), dataclasses, attrs classes, pydantic models, and the own attributes,
-slots too, of any other object (but not the attributes of the objects in those: a database session is not data). Cycles
-are seen once; depth is bounded by memory only, since nothing here recurses into a value while it looks.
+What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their subclasses, views of
+dicts, the arguments of exceptions, UUIDs and IP addresses (for the number inside), dataclasses, attrs classes,
+pydantic models, and the own attributes, slots too, of any other object (but not the attributes of the objects in
+those: a database session is not data). Cycles are seen once; depth is bounded by memory only, since nothing here
+recurses into a value while it looks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime as dt
 import enum
 import re
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -51,6 +52,9 @@ _HEAP_TYPE = 1 << 9
 """The flag of classes that were made by a `class` statement or its like, Py_TPFLAGS_HEAPTYPE."""
 
 _BUILT_IN = frozenset((dict, list, tuple, set, frozenset))
+
+_DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
+_IN_ORDER = (list, deque, *(type(view) for kind in _DICTS for view in (kind.keys(), kind.values(), kind.items())))
 
 _SHORTEST_DIGEST = 16
 _DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
@@ -155,6 +159,8 @@ def _own_dict(value: object) -> dict[str, Any] | None:
 def _own_attributes(value: object) -> dict[str, Any]:
     """Read an object's attributes without running any code of its class."""
     found = dict(_own_dict(value) or ())
+    if isinstance(value, BaseException):
+        found["args"] = BaseException.__dict__["args"].__get__(value)  # A property of a class below runs code.
     for name in (*(_field_names(type(value)) or ()), *_slots(type(value))):
         if name not in found:
             try:
@@ -173,7 +179,7 @@ def children(value: object) -> Iterable[tuple[str, Any]] | None:
         if names is not None:
             return [(f".{name}", item) for name, item in zip(names, value, strict=False)]
         return [(f"[{index}]", item) for index, item in enumerate(value)]
-    if isinstance(value, list | deque):
+    if isinstance(value, _IN_ORDER):
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [("[*]", item) for item in value]

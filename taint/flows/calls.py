@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import types
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
@@ -26,7 +28,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+_EMPTY: tuple[Iterable[object], ...] = ([], (), set(), {}, {}.values(), {}.items(), deque(), OrderedDict())
+LAZY: tuple[Any, ...] = (
+    *(types.GeneratorType, map, filter, zip, enumerate, reversed),
+    *(type(iter(items)) for items in _EMPTY),
+    *(itertools.chain, itertools.islice, itertools.starmap, itertools.takewhile, itertools.dropwhile),
+    *(itertools.filterfalse, itertools.compress, itertools.zip_longest, itertools.pairwise),
+)
 """Iterators that have nothing but their items: another one can stand in for them."""
 
 
