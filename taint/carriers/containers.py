@@ -15,6 +15,7 @@ import re
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from taint.carriers.identifiers import IDENTIFIERS, number_in
@@ -119,11 +120,11 @@ _NEVER_CHANGED = (type, enum.Enum, dt.tzinfo, str, bytes, int, float, complex)
 
 def is_ordinary(value: object) -> bool:
     """Tell whether a value is an object of an ordinary class, whose own attributes may be data and may be changed."""
-    kind = type(value)
+    kind: Any = type(value)
     is_made_in_python = kind.__flags__ & _HEAP_TYPE or kind is types.SimpleNamespace
     if not is_made_in_python or _is_our_own(kind) or isinstance(value, _NEVER_CHANGED):
         return False
-    return _own_dict(value) is not None or any(True for _ in _slots(kind))
+    return _own_dict(value) is not None or bool(_slots(kind))
 
 
 def _field_names(kind: type) -> Iterable[str] | None:
@@ -141,11 +142,16 @@ def _is_our_own(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "taint"
 
 
-def _slots(kind: type) -> Iterator[str]:
-    """Give the names under which a class and those above it keep what they list in `__slots__`; none of carriers."""
-    for one in kind.__mro__:
-        if "__slots__" in one.__dict__ and not _is_our_own(one):
-            yield from (name for name, kept in one.__dict__.items() if type(kept) is types.MemberDescriptorType)
+@lru_cache(maxsize=1024)
+def _slots(kind: type) -> dict[str, types.MemberDescriptorType]:
+    """Give what a class and those above it list in `__slots__`, by name; nothing of carriers."""
+    return {
+        name: slot
+        for one in kind.__mro__
+        if "__slots__" in one.__dict__ and not _is_our_own(one)
+        for name, slot in one.__dict__.items()
+        if type(slot) is types.MemberDescriptorType
+    }
 
 
 def _own_dict(value: object) -> dict[str, Any] | None:
@@ -161,12 +167,18 @@ def _own_attributes(value: object) -> dict[str, Any]:
     found = dict(_own_dict(value) or ())
     if isinstance(value, BaseException):
         found["args"] = BaseException.__dict__["args"].__get__(value)  # A property of a class below runs code.
-    for name in (*(_field_names(type(value)) or ()), *_slots(type(value))):
+    kind: Any = type(value)
+    for name, slot in _slots(kind).items():
+        try:
+            found[name] = slot.__get__(value)
+        except AttributeError:
+            continue  # A slot without a value yet.
+    for name in _field_names(kind) or ():
         if name not in found:
             try:
                 found[name] = object.__getattribute__(value, name)
             except AttributeError:
-                continue  # A field without a value yet.
+                continue  # A field without one.
     return found
 
 
@@ -346,13 +358,16 @@ class _Mapping:
     def _object(self, value: Any) -> None:
         """Change an object's own attributes, but no objects in them: a database session is not data."""
         self.objects = False
-        own = _own_dict(value)
+        kind: Any = type(value)
+        own, slots = _own_dict(value), _slots(kind)
         for name, item in _own_attributes(value).items():
             new = self.map(item)
             if new is item:
                 continue
             if own is not None and name in own:
                 own[name] = new  # Not by a descriptor: an ORM would take it for a change to be stored.
+            elif name in slots:
+                slots[name].__set__(value, new)
             else:
                 object.__setattr__(value, name, new)
         self.objects = True
