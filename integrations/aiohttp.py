@@ -222,7 +222,7 @@ def _data_anew(data: Any, body: Any) -> Any:
     return form
 
 
-class _CheckedWriter(wrapt.ObjectProxy[Any]):
+class _CheckedWriter(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """What a body is written to, that checks each piece of it."""
 
     _self_sink: Address

@@ -93,7 +93,7 @@ def _names(params: Mapping[str, Any]) -> Iterator[str]:
     yield from params.get("RequestItems") or ()  # Tables of DynamoDB.
 
 
-class _CheckedBody(wrapt.ObjectProxy[Any]):
+class _CheckedBody(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A file that is checked as it is read, as often as it is: for its digest, and to be sent."""
 
     _self_sink: Address

@@ -62,7 +62,7 @@ def _refuse(_value: Any) -> NoReturn:
     raise TypeError
 
 
-class _Packer(wrapt.ObjectProxy[Any]):
+class _Packer(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A `Packer`, a compiled class, whose `pack` labels what it gives."""
 
     def __init__(self, make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def _unpackb(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
     return label_loaded(value, coverage, lambda: msgpack_tree(bare(packed)))
 
 
-class _Unpacker(wrapt.ObjectProxy[Any]):
+class _Unpacker(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """An `Unpacker`, a compiled class, that labels what it gives with what was fed to it."""
 
     def __init__(self, unpacker: Any, labels: Labels) -> None:

@@ -142,7 +142,7 @@ class _Format:
         return _Decoder(self, wrapped(*args, **kwargs))
 
 
-class _Encoder(wrapt.ObjectProxy[Any]):
+class _Encoder(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """An `Encoder`, a final compiled class, that labels what it gives."""
 
     def __init__(self, form: _Format, make: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ class _Encoder(wrapt.ObjectProxy[Any]):
         self._self_encode(self.__wrapped__.encode_into, value, *map(bare, rest))
 
 
-class _Decoder(wrapt.ObjectProxy[Any]):
+class _Decoder(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A `Decoder`, a final compiled class, that labels what it gives."""
 
     def __init__(self, form: _Format, decoder: Any) -> None:

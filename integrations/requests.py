@@ -163,7 +163,7 @@ def _given(request: Any) -> Given:
     )
 
 
-class _CheckedFile(wrapt.ObjectProxy[Any]):
+class _CheckedFile(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A file that is checked as it is read; it can still be rewound for another attempt."""
 
     _self_sink: Address

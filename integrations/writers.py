@@ -13,7 +13,7 @@ from taint.policy import Address
 __all__ = ["checked_writer"]
 
 
-class _CheckedWriter(wrapt.ObjectProxy[Any]):
+class _CheckedWriter(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A file that can be written to, and checks what is."""
 
     _self_sink: Address

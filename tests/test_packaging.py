@@ -1,5 +1,6 @@
 """What users install: sdist and wheel hold every file, and every form of install imports ``taint.integrations``."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -131,6 +132,12 @@ def test_core_dependencies_are_two() -> None:
         "opentelemetry-api>=1.28,<2",
         "wrapt>=1.17,!=2.2.0,<3",
     ]
+
+
+def test_nothing_asks_wrapt_for_types() -> None:
+    """Wrapt 1.17 is supported, and its classes have no type arguments while a program runs."""
+    files = [*(CHECKOUT / "taint").rglob("*.py"), *(CHECKOUT / "integrations").glob("*.py")]
+    assert [path.name for path in files if re.search(r"wrapt\.\w+\[", path.read_text(encoding="utf-8"))] == []
 
 
 def test_link_is_relative() -> None:

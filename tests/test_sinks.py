@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import inspect
-from collections import deque, namedtuple
+import itertools
+import multiprocessing
+import pickle
+from collections import OrderedDict, deque, namedtuple
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -49,6 +54,10 @@ class Frozen:
     phone: str
 
 
+class RefusedError(Exception):
+    """An exception of the application's."""
+
+
 class Slotted:
     """A row as an object with slots, one of them private, and a subclass with a dict beside them."""
 
@@ -82,6 +91,12 @@ CONTAINERS: list[tuple[str, Callable[[str], object], str]] = [
     ("deque", lambda phone: deque([phone]), "rows[0]"),
     ("mapping proxy", lambda phone: MappingProxyType({"a": phone}), "rows.a"),
     ("key", lambda phone: {phone: 1}, "rows.keys()"),
+    ("values of a dict", lambda phone: {"a": phone}.values(), "rows[0]"),
+    ("items of a dict", lambda phone: {"a": phone}.items(), "rows[0][1]"),
+    ("keys of a dict", lambda phone: {phone: 1}.keys(), "rows[0]"),
+    ("values of an ordered dict", lambda phone: OrderedDict(a=phone).values(), "rows[0]"),
+    ("exception", ValueError, "rows.args[0]"),
+    ("exception of one's own", RefusedError, "rows.args[0]"),
     ("under a key that is no name", lambda phone: {"+1 415": phone}, "rows[*]"),
     ("under a number", lambda phone: {7: phone}, "rows[*]"),
     ("dataclass", Person, "rows.phone"),
@@ -236,6 +251,30 @@ def test_signature_is_kept() -> None:
     assert _sink(_function).__doc__ == _function.__doc__
 
 
+class Campaign:
+    """A method that gives away what its object holds."""
+
+    def __init__(self, phone: str) -> None:
+        self.phone = phone
+
+    @taint.sink(purpose="advertising.audiences")
+    def start(self) -> str:
+        """Give it away."""
+        return self.phone
+
+    @taint.sink(purpose="advertising.audiences")
+    def start_with(self, _campaign: Campaign) -> None:
+        """Give it away through an argument."""
+
+
+def test_the_object_of_a_method_is_not_looked_into() -> None:
+    """A documented limit: an object may hold a whole cache; as an argument it is looked into."""
+    campaign = Campaign(security())
+    assert campaign.start() == PHONE
+    with pytest.raises(taint.PurposeViolationError, match=r"_campaign\.phone"):
+        campaign.start_with(campaign)
+
+
 class Uploader:
     """Can be called."""
 
@@ -277,6 +316,11 @@ LAZY: dict[str, Callable[[Iterable[str]], Iterable[object]]] = {
     "filter": lambda phones: filter(None, phones),
     "zip": zip,
     "enumerate": enumerate,
+    "iter": iter,
+    "iter of a tuple": lambda phones: iter(tuple(phones)),
+    "iter of values": lambda phones: iter(dict(enumerate(phones)).values()),
+    "chain": itertools.chain,
+    "islice": lambda phones: itertools.islice(phones, 2),
 }
 
 
@@ -445,3 +489,63 @@ def test_check_never_raises() -> None:
     assert verdict.violations[0].sink == "crm.export"
     assert taint.check({"phone": advertising()}, purpose="advertising", sink="crm.export").is_allowed
     assert taint.check({"phone": PHONE}, purpose="advertising", sink="crm.export").flows == ()
+
+
+@taint.sink(purpose="advertising.audiences")
+def matched(rows: object) -> object:
+    """Can be found by its name, as what a pool runs must be."""
+    return rows
+
+
+class Nightly:
+    """Has a sink of each kind."""
+
+    @taint.sink(purpose="advertising.audiences")
+    def run(self, rows: object) -> object:
+        """Of an instance."""
+        return rows
+
+    @taint.sink(purpose="advertising.audiences")
+    @classmethod
+    def run_class(cls, rows: object) -> object:
+        """Of the class."""
+        return rows
+
+    @taint.sink(purpose="advertising.audiences")
+    @staticmethod
+    def run_static(rows: object) -> object:
+        """Of nobody."""
+        return rows
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize(
+    "function",
+    [matched, Nightly().run, Nightly.run_class, Nightly.run_static, functools.partial(Nightly.run, Nightly())],
+)
+def test_decorated_functions_are_pickled_by_name(function: Callable[[object], object], protocol: int) -> None:
+    """Pools pickle what they run: the sink that comes out checks as the one that went in."""
+    for again in (pickle.loads(pickle.dumps(function, protocol)), copy.copy(function), copy.deepcopy(function)):  # noqa: S301  # Our own.
+        assert again(advertising()) == PHONE
+        with pytest.raises(taint.PurposeViolationError):
+            again(security())
+
+
+def test_sink_in_a_process_pool() -> None:
+    """A decorated function runs in another process, and stops there what it would stop here."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(matched, advertising()).result(timeout=60) == PHONE
+        assert isinstance(pool.submit(matched, security()).exception(timeout=60), taint.PurposeViolationError)
+
+
+def test_what_is_not_found_by_its_name_is_not_pickled() -> None:
+    """A function whose name leads to the undecorated one, or nowhere, would run unchecked elsewhere: it is refused."""
+    for function in (security, lambda rows: rows):
+        with pytest.raises(pickle.PicklingError, match="where it is defined"):
+            pickle.dumps(taint.sink(purpose="advertising")(function))
+
+
+def test_a_decorated_function_is_copied_as_itself() -> None:
+    """As every function is."""
+    assert copy.deepcopy([matched]) == [matched]
+    assert copy.copy(matched) is matched

@@ -176,6 +176,31 @@ class Session:
         self.url = "sqlite://"
 
 
+class Shadowing:
+    """A subclass below has a property where this class has a slot."""
+
+    __slots__ = ("phone",)
+
+
+class Shadowed(Shadowing):
+    """Nobody asks the property, and nobody sets it."""
+
+    def __init__(self) -> None:
+        Shadowing.__dict__["phone"].__set__(self, PHONE)
+
+    @property
+    def phone(self) -> str:
+        """Fail."""
+        raise AssertionError
+
+
+def test_slot_behind_a_property_is_labelled_without_it() -> None:
+    """What is kept is read and changed where it is kept: no code of the class runs."""
+    user = taint.label(Shadowed(), purpose="security.mfa")
+    assert taint.labels_of(user)
+    assert taint.labels_of(Shadowing.__dict__["phone"].__get__(user))
+
+
 class SlottedUser:
     """The same with slots."""
 

@@ -1,9 +1,10 @@
 """Looking into containers: which carriers are inside, where, and putting others in their place.
 
-What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their subclasses, UUIDs
-and IP addresses (for the number inside), dataclasses, attrs classes, pydantic models, and the own attributes,
-slots too, of any other object (but not the attributes of the objects in those: a database session is not data). Cycles
-are seen once; depth is bounded by memory only, since nothing here recurses into a value while it looks.
+What counts as a container: dict, list, tuple, named tuple, set, frozenset, deque and their subclasses, views of
+dicts, the arguments of exceptions, UUIDs and IP addresses (for the number inside), dataclasses, attrs classes,
+pydantic models, and the own attributes, slots too, of any other object (but not the attributes of the objects in
+those: a database session is not data). Cycles are seen once; depth is bounded by memory only, since nothing here
+recurses into a value while it looks.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import datetime as dt
 import enum
 import re
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from taint.carriers.identifiers import IDENTIFIERS, number_in
@@ -52,6 +54,9 @@ _HEAP_TYPE = 1 << 9
 """The flag of classes that were made by a `class` statement or its like, Py_TPFLAGS_HEAPTYPE."""
 
 _BUILT_IN = frozenset((dict, list, tuple, set, frozenset))
+
+_DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
+_IN_ORDER = (list, deque, *(type(view) for kind in _DICTS for view in (kind.keys(), kind.values(), kind.items())))
 
 _SHORTEST_DIGEST = 16
 _DIGEST = re.compile(r"[0-9a-fA-F]{16,}")
@@ -116,11 +121,11 @@ _NEVER_CHANGED = (type, enum.Enum, dt.tzinfo, str, bytes, int, float, complex)
 
 def is_ordinary(value: object) -> bool:
     """Tell whether a value is an object of an ordinary class, whose own attributes may be data and may be changed."""
-    kind = type(value)
+    kind: Any = type(value)
     is_made_in_python = kind.__flags__ & _HEAP_TYPE or kind is types.SimpleNamespace
     if not is_made_in_python or _is_our_own(kind) or isinstance(value, _NEVER_CHANGED):
         return False
-    return _own_dict(value) is not None or any(True for _ in _slots(kind))
+    return _own_dict(value) is not None or bool(_slots(kind))
 
 
 def _field_names(kind: type) -> Iterable[str] | None:
@@ -138,11 +143,16 @@ def _is_our_own(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "taint"
 
 
-def _slots(kind: type) -> Iterator[str]:
-    """Give the names under which a class and those above it keep what they list in `__slots__`; none of carriers."""
-    for one in kind.__mro__:
-        if "__slots__" in one.__dict__ and not _is_our_own(one):
-            yield from (name for name, kept in one.__dict__.items() if type(kept) is types.MemberDescriptorType)
+@lru_cache(maxsize=1024)
+def _slots(kind: type) -> dict[str, types.MemberDescriptorType]:
+    """Give what a class and those above it list in `__slots__`, by name; nothing of carriers."""
+    return {
+        name: slot
+        for one in kind.__mro__
+        if "__slots__" in one.__dict__ and not _is_our_own(one)
+        for name, slot in one.__dict__.items()
+        if type(slot) is types.MemberDescriptorType
+    }
 
 
 def _own_dict(value: object) -> dict[str, Any] | None:
@@ -156,12 +166,20 @@ def _own_dict(value: object) -> dict[str, Any] | None:
 def _own_attributes(value: object) -> dict[str, Any]:
     """Read an object's attributes without running any code of its class."""
     found = dict(_own_dict(value) or ())
-    for name in (*(_field_names(type(value)) or ()), *_slots(type(value))):
+    if isinstance(value, BaseException):
+        found["args"] = BaseException.__dict__["args"].__get__(value)  # A property of a class below runs code.
+    kind: Any = type(value)
+    for name, slot in _slots(kind).items():
+        try:
+            found[name] = slot.__get__(value)
+        except AttributeError:
+            continue  # A slot without a value yet.
+    for name in _field_names(kind) or ():
         if name not in found:
             try:
                 found[name] = object.__getattribute__(value, name)
             except AttributeError:
-                continue  # A field without a value yet.
+                continue  # A field without one.
     return found
 
 
@@ -174,7 +192,7 @@ def children(value: object) -> Iterable[tuple[str, Any]] | None:
         if names is not None:
             return [(f".{name}", item) for name, item in zip(names, value, strict=False)]
         return [(f"[{index}]", item) for index, item in enumerate(value)]
-    if isinstance(value, list | deque):
+    if isinstance(value, _IN_ORDER):
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [("[*]", item) for item in value]
@@ -341,13 +359,16 @@ class _Mapping:
     def _object(self, value: Any) -> None:
         """Change an object's own attributes, but no objects in them: a database session is not data."""
         self.objects = False
-        own = _own_dict(value)
+        kind: Any = type(value)
+        own, slots = _own_dict(value), _slots(kind)
         for name, item in _own_attributes(value).items():
             new = self.map(item)
             if new is item:
                 continue
             if own is not None and name in own:
                 own[name] = new  # Not by a descriptor: an ORM would take it for a change to be stored.
+            elif name in slots:
+                slots[name].__set__(value, new)
             else:
                 object.__setattr__(value, name, new)
         self.objects = True

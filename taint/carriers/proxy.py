@@ -52,7 +52,7 @@ __all__ = [
 _NEVER = (type(None), bool, type(NotImplemented), type(...), type)
 
 
-class TaintedProxy(wrapt.ObjectProxy[Any]):
+class TaintedProxy(wrapt.ObjectProxy):  # type: ignore[type-arg]  # wrapt 1 has no types to name at run time.
     """A value with labels, seen as the value itself.
 
     Equality, ordering, hash, truth, `repr` and formatting are those of the value.

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import types
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
-import wrapt
-
 from taint.errors import ConfigurationError
+from taint.flows.decorated import Decorated
 from taint.modes import is_off
 
 __all__ = ["LAZY", "Around", "Bound", "Parameters", "around_calls", "by_name", "function_name", "misplaced"]
@@ -27,7 +28,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-LAZY = (types.GeneratorType, map, filter, zip, enumerate, reversed)
+_EMPTY: tuple[Iterable[object], ...] = ([], (), set(), {}, {}.values(), {}.items(), deque(), OrderedDict())
+LAZY: tuple[Any, ...] = (
+    *(types.GeneratorType, map, filter, zip, enumerate, reversed),
+    *(type(iter(items)) for items in _EMPTY),
+    *(itertools.chain, itertools.islice, itertools.starmap, itertools.takewhile, itertools.dropwhile),
+    *(itertools.filterfalse, itertools.compress, itertools.zip_longest, itertools.pairwise),
+)
 """Iterators that have nothing but their items: another one can stand in for them."""
 
 
@@ -178,7 +185,7 @@ def around_calls(function: F, around: Around, *, decorator: str) -> F:
         return run(wrapped, Bound(parameters, args, kwargs, is_method), around)
 
     wrapped_function: Any = function
-    return cast("F", wrapt.FunctionWrapper(wrapped_function, wrapper))
+    return cast("F", Decorated(wrapped_function, wrapper))
 
 
 def _runner(function: Callable[..., Any]) -> Callable[[Any, Bound, Around], Any]:

@@ -31,7 +31,8 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
 
     Labels: every argument is looked into before the body runs; each label must allow the purpose. The
     items of a generator are checked as the body takes them. The body runs in a zone of the purpose:
-    what it loads and compares is checked too.
+    what it loads and compares is checked too. The object that a method is called on is not looked into, since it
+    may hold anything: what it gives away of itself goes through an argument, or through `taint.check`.
 
     Args:
         purpose: What the function uses data for, such as `advertising.audiences`.
