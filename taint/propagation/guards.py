@@ -36,7 +36,7 @@ def on_carriers(
         concerned: What is called where one is.
         is_method: The first argument is the object, which is not asked.
     """
-    exact = _exact(native, concerned, CARRIERS, "not in", asked_from=int(is_method))
+    exact: Callable[..., Any] | None = _exact(native, concerned, CARRIERS, "not in", asked_from=int(is_method))
     if exact is not None:
         return exact
 
@@ -65,7 +65,7 @@ def on_others(
         plain: Exact types.
         is_method: The first argument is the object, which is not asked.
     """
-    exact = _exact(native, concerned, plain, "in", asked_from=int(is_method))
+    exact: Callable[..., Any] | None = _exact(native, concerned, plain, "in", asked_from=int(is_method))
     if exact is not None:
         return exact
 
@@ -91,6 +91,7 @@ def _exact(native: Any, concerned: Callable[..., Any], kinds: frozenset[type], t
     count, end = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
     names = code.co_varnames[count:end]
     is_open = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or by_name.keys() != {*names}
+    is_open = is_open or any(name.startswith("_") for name in names)
     if is_open or not asked_from < end <= _MOST_ARGUMENTS:
         return None
     make = _maker(count, len(defaults), names, test, asked_from)
@@ -124,22 +125,22 @@ def _maker(count: int, optional: int, named: tuple[str, ...], test: str, asked_f
         test: `in` or `not in` the kinds.
         asked_from: The first argument that is asked.
     """
+    # The guard's own names begin with one underscore, as those of its arguments do not.
     names = [*(f"a{at}" for at in range(count)), *named]
-    defaults = [f"d_{name}" for name in names[count - optional :]]
-    tests = [
-        f"({name} is d_{name} or type({name}) {test} kinds)" if at >= count - optional else f"type({name}) {test} kinds"
-        for at, name in enumerate(names)
-    ]
+    defaults = [f"_default_{name}" for name in names[count - optional :]]
+    tests = [f"_type({name}) {test} _kinds" for name in names]
+    for at in range(count - optional, len(names)):
+        tests[at] = f"({names[at]} is _default_{names[at]} or {tests[at]})"
     args, held = ", ".join(names[:count]), ", ".join(defaults[:optional])
     by_name = "".join(f", {name}={name}" for name in named)
-    concerned = f"*given(({args},), ({held},))" if optional else args
-    more = "".join(f", **({{}} if {name} is d_{name} else {{{name!r}: {name}}})" for name in named)
+    concerned = f"*_given(({args},), ({held},))" if optional else args
+    more = "".join(f", **({{}} if {name} is _default_{name} else {{{name!r}: {name}}})" for name in named)
     source = (
-        f"def make({', '.join(['native', 'concerned', 'kinds', 'given', *defaults])}):\n"
+        f"def make({', '.join(['_native', '_concerned', '_kinds', '_given', *defaults])}, _type=type):\n"
         f"    def guard({args}{', *' if named else ''}{''.join(f', {name}' for name in named)}):\n"
         f"        if {' and '.join(tests[asked_from:])}:\n"
-        f"            return native({args}{by_name})\n"
-        f"        return concerned({concerned}{more})\n"
+        f"            return _native({args}{by_name})\n"
+        f"        return _concerned({concerned}{more})\n"
         "    return guard\n"
     )
     namespace: dict[str, Any] = {}
