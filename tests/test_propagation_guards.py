@@ -134,9 +134,9 @@ def test_a_wrapper_is_not_given_what_was_left_out() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_a_guard_refuses_what_the_function_refuses(function: Any) -> None:
     """Its own form is that of the function: the same arguments are missing, too many or unknown, in the same words."""
-    guard = on_carriers(function, function)
-    guard.__name__, guard.__qualname__ = function.__name__, function.__qualname__
     if function not in (any_number, hidden, needed):
+        guard = _guard(function)
+        guard("a")
         assert inspect.signature(guard).replace(return_annotation="Any") == inspect.Signature(
             [parameter.replace(annotation=inspect.Parameter.empty) for parameter in _parameters(function)],
             return_annotation="Any",
@@ -146,7 +146,13 @@ def test_a_guard_refuses_what_the_function_refuses(function: Any) -> None:
             function(*args, **kwargs)
         except TypeError as error:
             with pytest.raises(TypeError, match=f"^{re.escape(str(error))}$"):
-                guard(*args, **kwargs)
+                _guard(function)(*args, **kwargs)
+
+
+def _guard(function: Any) -> Any:
+    guard = on_carriers(function, function)
+    guard.__name__, guard.__qualname__ = function.__name__, function.__qualname__
+    return guard
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
