@@ -57,7 +57,6 @@ class Jinja2Integration(Integration):
         import jinja2.ext
         import jinja2.filters
         import jinja2.runtime
-        import markupsafe
 
         self._markupsafe.install()
         # Compiled templates end in environment.concat; the runtime and extensions have names of their own for it,
@@ -89,7 +88,7 @@ def _concat(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], 
     return join_pieces(texts)
 
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
+_PLAIN: frozenset[type] = frozenset((str, int, float, bool, type(None)))
 
 
 def _before_filter(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:

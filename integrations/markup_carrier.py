@@ -19,12 +19,12 @@ from taint.propagation.pairing import layered
 
 __all__ = [
     "TaintedMarkup",
+    "before_making",
     "escaper",
     "formatting",
     "formatting_map",
     "joining",
     "labelled_markup",
-    "before_making",
     "making",
     "promoting",
 ]

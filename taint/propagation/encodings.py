@@ -6,7 +6,9 @@ group that a labelled byte is in is labelled. `marshal` refuses subclasses; it i
 
 from __future__ import annotations
 
+import binascii
 import pickle  # noqa: F401  # It takes `codecs.encode` for good when it is imported, and has to get the native one.
+import types
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -28,7 +30,9 @@ from taint.propagation.follow import (
     piecewise,
     through,
 )
-from taint.propagation.patches import Patch, Wrapper, patches_in
+from taint.propagation.guards import on_carriers
+from taint.propagation.patches import Patch, Standing, Wrapper, patches_in
+from taint.propagation.regex import seeing_patterns
 
 __all__ = ["patches"]
 
@@ -107,6 +111,16 @@ def _unpickled(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], k
     return value if labels_of(value) else carry_texts(value, labels_in_call(args, kwargs))
 
 
+def _before_base64(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Encode what is plain by the C functions of `binascii` themselves: it need not be asked for labels again."""
+    functions = {name: getattr(value, "_native", value) for name, value in vars(binascii).items()}
+    return on_carriers(seeing_patterns(native, binascii=types.SimpleNamespace(**functions)), concerned)
+
+
+def _base64(wrapper: Wrapper) -> Wrapper:
+    return Standing(wrapper, _before_base64)
+
+
 _BASE64 = {
     **dict.fromkeys(("b64encode", "standard_b64encode", "urlsafe_b64encode", "encodebytes"), (3, 4)),
     **dict.fromkeys(("b64decode", "standard_b64decode", "urlsafe_b64decode"), (4, 3)),
@@ -124,8 +138,9 @@ _HEX = {
 _ON_ALL = followed(on_all)
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "base64": {
-        **{name: followed(_blocks(*sizes)) for name, sizes in _BASE64.items()},
-        **dict.fromkeys(("a85encode", "a85decode", "b85encode", "b85decode", "decodebytes"), _ON_ALL),
+        **{name: _base64(followed(_blocks(*sizes))) for name, sizes in _BASE64.items()},
+        **dict.fromkeys(("a85encode", "a85decode", "b85encode", "b85decode"), _ON_ALL),
+        "decodebytes": _base64(_ON_ALL),
         **dict.fromkeys(("z85encode", "z85decode"), _ON_ALL),
     },
     "binascii": {

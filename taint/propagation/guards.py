@@ -3,16 +3,18 @@
 Most calls of a wrapped function bring no label. Where a function in Python takes a fixed number of
 arguments, its guard takes the same ones, by the same names and with the same defaults: it is called
 as quickly as a Python function can be, tests each argument's type in one expression, and hands the
-arguments on. What stands for any other function collects the arguments first, which costs twice as much.
+arguments on. It takes this form when it is called first. What stands for any other function collects
+the arguments, which costs twice as much.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import inspect
 from collections.abc import Callable
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from taint.carriers.proxy import TaintedProxy
@@ -36,7 +38,7 @@ def on_carriers(
         concerned: What is called where one is.
         is_method: The first argument is the object, which is not asked.
     """
-    exact = _exact(native, concerned, CARRIERS, "not in", asked_from=int(is_method))
+    exact: Callable[..., Any] | None = _exact(native, concerned, CARRIERS, "not in", asked_from=int(is_method))
     if exact is not None:
         return exact
 
@@ -65,7 +67,7 @@ def on_others(
         plain: Exact types.
         is_method: The first argument is the object, which is not asked.
     """
-    exact = _exact(native, concerned, plain, "in", asked_from=int(is_method))
+    exact: Callable[..., Any] | None = _exact(native, concerned, plain, "in", asked_from=int(is_method))
     if exact is not None:
         return exact
 
@@ -91,16 +93,40 @@ def _exact(native: Any, concerned: Callable[..., Any], kinds: frozenset[type], t
     count, end = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
     names = code.co_varnames[count:end]
     is_open = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or by_name.keys() != {*names}
+    is_open = is_open or any(name.startswith("_") for name in names)
     if is_open or not asked_from < end <= _MOST_ARGUMENTS:
         return None
-    make = _maker(count, len(defaults), names, test, asked_from)
-    held = (*defaults, *(by_name[name] for name in names))
-    guard = make(native, concerned, kinds, _given, *held)
-    guard.__code__ = guard.__code__.replace(
-        co_varnames=code.co_varnames[:end], co_posonlyargcount=code.co_posonlyargcount
-    )
-    guard.__defaults__, guard.__kwdefaults__ = native.__defaults__, native.__kwdefaults__
+    first = count - len(defaults)
+    known: dict[str, Any] = {
+        "__builtins__": builtins,
+        "__name__": __name__,
+        "_native": native,
+        "_concerned": concerned,
+        "_kinds": kinds,
+        "_given": _given,
+        "_type": type,
+        **{f"_default_a{at}": default for at, default in enumerate(defaults, first)},
+        **{f"_default_{name}": by_name[name] for name in names},
+    }
+    guard = FunctionType(_first_call.__code__, known, native.__name__, native.__defaults__)
+    guard.__kwdefaults__ = native.__kwdefaults__
+
+    def become() -> FunctionType:
+        form = _form(count, len(defaults), names, test, asked_from)
+        guard.__code__ = form.replace(co_varnames=code.co_varnames[:end], co_posonlyargcount=code.co_posonlyargcount)
+        return guard
+
+    known["_become"] = become
     return guard
+
+
+_become: Callable[[], FunctionType]
+"""Of each guard: gives it its own form."""
+
+
+def _first_call(*args: Any, **kwargs: Any) -> Any:
+    """Stand for a guard until it is called: a program calls few of the functions that are wrapped."""
+    return _become()(*args, **kwargs)  # noqa: F821  # Among the guard's own names.
 
 
 def _given(args: tuple[Any, ...], defaults: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -114,8 +140,8 @@ def _given(args: tuple[Any, ...], defaults: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @functools.cache
-def _maker(count: int, optional: int, named: tuple[str, ...], test: str, asked_from: int) -> Callable[..., Any]:
-    """Compile what makes guards for functions of one form; a library has some tens of them.
+def _form(count: int, optional: int, named: tuple[str, ...], test: str, asked_from: int) -> CodeType:
+    """Compile the guard of functions of one form; a library has some tens of them.
 
     Args:
         count: Arguments that may be given by position.
@@ -124,25 +150,21 @@ def _maker(count: int, optional: int, named: tuple[str, ...], test: str, asked_f
         test: `in` or `not in` the kinds.
         asked_from: The first argument that is asked.
     """
+    # What the guard itself needs begins with an underscore, as the names of these arguments do not.
     names = [*(f"a{at}" for at in range(count)), *named]
-    defaults = [f"d_{name}" for name in names[count - optional :]]
-    tests = [
-        f"({name} is d_{name} or type({name}) {test} kinds)" if at >= count - optional else f"type({name}) {test} kinds"
-        for at, name in enumerate(names)
-    ]
-    args, held = ", ".join(names[:count]), ", ".join(defaults[:optional])
+    tests = [f"_type({name}) {test} _kinds" for name in names]
+    for at in range(count - optional, len(names)):
+        tests[at] = f"({names[at]} is _default_{names[at]} or {tests[at]})"
+    args, defaults = ", ".join(names[:count]), ", ".join(f"_default_a{at}" for at in range(count - optional, count))
     by_name = "".join(f", {name}={name}" for name in named)
-    concerned = f"*given(({args},), ({held},))" if optional else args
-    more = "".join(f", **({{}} if {name} is d_{name} else {{{name!r}: {name}}})" for name in named)
+    concerned = f"*_given(({args},), ({defaults},))" if optional else args
+    more = "".join(f", **({{}} if {name} is _default_{name} else {{{name!r}: {name}}})" for name in named)
     source = (
-        f"def make({', '.join(['native', 'concerned', 'kinds', 'given', *defaults])}):\n"
-        f"    def guard({args}{', *' if named else ''}{''.join(f', {name}' for name in named)}):\n"
-        f"        if {' and '.join(tests[asked_from:])}:\n"
-        f"            return native({args}{by_name})\n"
-        f"        return concerned({concerned}{more})\n"
-        "    return guard\n"
+        f"def guard({args}{', *' if named else ''}{''.join(f', {name}' for name in named)}):\n"
+        f"    if {' and '.join(tests[asked_from:])}:\n"
+        f"        return _native({args}{by_name})\n"
+        f"    return _concerned({concerned}{more})\n"
     )
-    namespace: dict[str, Any] = {}
-    exec(compile(ast.parse(source), __file__, "exec", dont_inherit=True), namespace)  # noqa: S102  # Names of arguments.
-    made: Callable[..., Any] = namespace["make"]
-    return made
+    module = compile(ast.parse(source), __file__, "exec", dont_inherit=True)
+    [code] = [constant for constant in module.co_consts if isinstance(constant, CodeType)]
+    return code

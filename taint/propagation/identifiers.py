@@ -82,9 +82,12 @@ _ADDRESS = (
 )
 _MADE = Unless(_made, ATOMIC)
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
-    "uuid": {"UUID.__init__": _MADE, "UUID.__int__": _exact_number}
-    | {f"UUID.{name}": Standing(_shown, _before_uuid) for name in _UUID}
-    | dict.fromkeys(("uuid3", "uuid5"), _from_name),
+    "uuid": {
+        "UUID.__init__": _MADE,
+        "UUID.__int__": _exact_number,
+        **dict.fromkeys(("uuid3", "uuid5"), _from_name),
+        **{f"UUID.{name}": Standing(_shown, _before_uuid) for name in _UUID},
+    },
     "ipaddress": {
         "_BaseAddress.__int__": _exact_number,
         **{f"{kind}.__init__": _MADE for kind in ("IPv4Address", "IPv6Address")},

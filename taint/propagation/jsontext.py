@@ -87,7 +87,7 @@ def _before_encode(native: Callable[..., Any], concerned: Callable[..., Any]) ->
     What marshal takes in its version 2 holds itself nowhere, so that the encoder need not look for cycles, which
     makes up for most of the question.
     """
-
+    default = json.encoder.JSONEncoder.default
     asked_last: Any = None
 
     def encode(encoder: Any, o: Any) -> Any:
@@ -109,7 +109,6 @@ def _before_encode(native: Callable[..., Any], concerned: Callable[..., Any]) ->
         # It is asked of bytes and sets, if at all.
         return _joined(_with_default(encoder, o)) if is_fast else concerned(encoder, o)
 
-    default = json.encoder.JSONEncoder.default
     return encode
 
 
@@ -149,7 +148,9 @@ def _with_default(encoder: Any, value: Any) -> _Chunks:
     return _in_python(encoder, value, lambda leaf: answers[id(leaf)][1], one_shot=True)
 
 
-def _encoder_in_c(encoder: Any, default: Callable[[Any], Any], markers: dict[int, Any] | None) -> Callable[..., _Chunks]:
+def _encoder_in_c(
+    encoder: Any, default: Callable[[Any], Any], markers: dict[int, Any] | None
+) -> Callable[..., _Chunks]:
     """Make json's encoder in C, which writes a document that is not indented."""
     make: Any = _FAST[0]
     write: Callable[..., _Chunks] = make(

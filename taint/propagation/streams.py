@@ -74,7 +74,7 @@ def _reading(read: Callable[..., Any]) -> Any:
     return functools.update_wrapper(reading, read)
 
 
-class _Labelled(metaclass=abc.ABCMeta):
+class _Labelled(metaclass=abc.ABCMeta):  # noqa: B024  # For its `__subclasshook__`.
     """What `StringIO` and `BytesIO` do alike."""
 
     _labels_at: _Positions | None = None
@@ -143,7 +143,8 @@ class TaintedStringIO(_Labelled, io.StringIO):
         value = _text_in(self)
         return value if self._labels_at is None else self._labels_at.carry(value, 0, len(value))
 
-    read, readline, __next__ = _reading(io.StringIO.read), _reading(io.StringIO.readline), _reading(io.StringIO.__next__)
+    read, readline = _reading(io.StringIO.read), _reading(io.StringIO.readline)
+    __next__ = _reading(io.StringIO.__next__)
 
 
 class TaintedBytesIO(_Labelled, io.BytesIO):

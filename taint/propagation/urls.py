@@ -92,6 +92,7 @@ def _before_parsing(native: Callable[..., Any], concerned: Callable[..., Any]) -
     return parse
 
 
+_PARSING = Standing(_parsing, _before_parsing)
 _QUOTING = ("quote", "quote_plus", "unquote", "unquote_plus", "quote_from_bytes", "unquote_to_bytes")
 _WRAPPERS: dict[str, dict[str, Wrapper]] = {
     "urllib.parse": {
@@ -101,7 +102,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "urljoin": followed(_joined),
     },
     "html": dict.fromkeys(("escape", "unescape"), followed(through)),
-    "html.parser": {f"HTMLParser.{name}": Standing(_parsing, _before_parsing) for name in ("goahead", "parse_starttag", "parse_endtag")},
+    "html.parser": {f"HTMLParser.{name}": _PARSING for name in ("goahead", "parse_starttag", "parse_endtag")},
     "http.cookies": {
         "Morsel.OutputString": _output,
         "Morsel.output": _output,

@@ -50,6 +50,7 @@ TEMPLATES: list[tuple[str, list[str]]] = [
     ("{{ number }}|{{ 5 }}", ["5"]),
     ("{{ name[1:2] }}", ["A"]),
     ("{{ undefined_name }}", []),
+    ("{{ [other, 'b']|map('upper')|join(',') }}", []),
 ]
 
 
@@ -80,6 +81,8 @@ def test_render(template: str, expected: list[str], autoescape: bool) -> None:
     [
         *(
             "[name, other]|join(', ')",
+            "[[name]]|join(', ')",
+            "['<', '>']|join(name)",
             "name|replace('A', 'B')",
             "'%s!'|format(name)",
             "name|indent",

@@ -380,7 +380,7 @@ def method(bound: Any, /) -> Any:
 
 
 def asking(bound: Any, /) -> Any:
-    """Give the method that is to be called, as `method`: one that asks for its name only where an argument is not plain."""
+    """Give the method that is to be called, as `method`, whose arguments are asked first: mostly that is all."""
     if type(bound) in _NATIVE_METHODS and type(bound.__self__) in _OF_TYPE:
         return _bind(_asked, bound)
     return bound
