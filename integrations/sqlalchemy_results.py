@@ -1,8 +1,9 @@
 """Results whose values carry labels: at once where a value leaves its row, and with the first look into a row.
 
-Most rows that are fetched together are looked at once, some never. A carrier is an object that the collector of garbage
-walks as long as the row is held, so that a row of SQLAlchemy is made as it is without the library, and labelled whole
-when anything of it is first asked for; from then on it is a plain `Row`, and read as fast as one.
+A carrier is an object that the collector of garbage walks as long as the row is held: that makes many rows expensive,
+and not all of many rows are looked into. So where all of many are fetched, a row is made as it is without the library,
+and labelled whole when anything of it is first asked for; from then on it is a plain `Row`, and read as fast as one. That
+first look costs more than labelling a row at once, which is done for few rows, and those that come one by one or in parts.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import lru_cache, partial
+from itertools import islice
 from operator import itemgetter
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, RowMapping
 from sqlalchemy.engine import BaseRow
@@ -76,6 +78,18 @@ _UnreadRow, _UnreadMapping = map(_unread_class, (Row, RowMapping))
 ROW_KINDS = (Row, RowMapping, _UnreadRow, _UnreadMapping)
 """Exact types of rows, as results give them."""
 
+_FEW = 64
+"""So many rows are labelled at once, also where all are fetched."""
+
+
+class _Asked(NamedTuple):
+    """What the rows of a result are made by."""
+
+    metadata: Any
+    plan: Plan
+    native: list[Callable[[Any], Any] | None] | None
+    said: set[str]
+
 
 def label_results(result: Any, plan: Plan) -> None:
     """Have a result label its values, after the column's type has made them.
@@ -99,23 +113,24 @@ def label_results(result: Any, plan: Plan) -> None:
             processor = processors[index]
             processors[index] = None if processor is None else _opening(processor)
     metadata._processors = processors
-    context.taint_unread = None
+    context.taint_asked = None
     if metadata._tuplefilter is None and not any(native[one.companion] for one in plan.own):
-        context.taint_unread = (metadata, _reading(metadata, plan, said), native if any(native) else None)
+        context.taint_asked = _Asked(metadata, plan, native if any(native) else None, said)
     result._metadata = metadata
     result._reset_memoizations()
     kind: Any = type(result)
-    result.__class__ = _result_class(kind)
+    result.__class__ = _own_result_class(kind) if plan.own else _result_class(kind)
 
 
-def _reading(metadata: Any, plan: Plan, said: set[str]) -> Read:
+def _reading(asked: _Asked) -> Read:
     """Give what labels a row whose values have been made by the types of its columns."""
+    metadata, plan = asked.metadata, asked.plan
     make: Callable[..., None] = BaseRow.__init__
     indexes = metadata._key_to_index
     if not plan.own:
         processors = [_labelling(None, plan.labels_at(index)) for index in range(len(metadata._processors))]
         return lambda row, data: make(row, metadata, processors, indexes, data)
-    label = row_labeller(plan, said, copy_context())
+    label = row_labeller(plan, asked.said, copy_context())
     return lambda row, data: make(row, metadata, None, indexes, label(data))
 
 
@@ -167,28 +182,38 @@ def _opening(processor: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return process
 
 
-def _maker(result: Any, real: Any, kind: Any) -> Callable[[Any], Any] | None:
-    """Give what makes rows that nobody has looked into; None where a result does more with its rows than give them."""
-    unread = real.context.taint_unread
-    if (
-        unread is None
-        or unread[0] is not result._metadata
-        or result._unique_filter_state is not None
-        or real._row_logging_fn is not None
-    ):
-        return None
-    metadata, read, processors = unread
-    return partial(kind, read, processors, metadata._key_to_index)
+def _asked(result: Any, real: Any) -> _Asked | None:
+    """Give what rows are made by; None where a result does more with its rows than give them."""
+    asked: _Asked | None = real.context.taint_asked
+    is_plain = result._unique_filter_state is None and real._row_logging_fn is None
+    return asked if is_plain and asked is not None and asked.metadata is result._metadata else None
+
+
+def _made_later(asked: _Asked, kind: Any) -> Callable[[Any], Any]:
+    """Give what makes rows that are labelled with the first look."""
+    return partial(kind, _reading(asked), asked.native, asked.metadata._key_to_index)
+
+
+def _made_at_once(asked: _Asked, kind: Any) -> Callable[[Any], Any]:
+    """Give what makes labelled rows, of what `_all_read` gives."""
+    metadata = asked.metadata
+    return partial(kind, metadata, metadata._processors, metadata._key_to_index)
+
+
+def _all_made(asked: _Asked, real: Any, rows: Any, kind: Any, later: Any) -> list[Any]:
+    if len(rows) <= _FEW:
+        return list(map(_made_at_once(asked, kind), _all_read(real, rows)))
+    return list(map(_made_later(asked, later), rows))
 
 
 def _all_read(result: Any, rows: Any) -> Any:
     read = result.context.taint_row
-    return rows if read is None else list(map(read, rows))
+    return rows if read is None else map(read, rows)
 
 
 @lru_cache(maxsize=64)
-def _result_class(base: Any) -> Any:  # noqa: C901  # A method for each way to take rows.
-    """Make the class of results whose values are labelled.
+def _result_class(base: Any) -> Any:
+    """Make the class of results whose values are labelled: the program gets rows that are labelled when they are read.
 
     A class, for what the strategy of a result is may change while it is read; and nothing that is put on the result
     itself, for that would refer to the result and keep its cursor open when the program has dropped it.
@@ -197,43 +222,31 @@ def _result_class(base: Any) -> Any:  # noqa: C901  # A method for each way to t
     class TaintResult(base):  # type: ignore[misc]  # Whatever class SQLAlchemy uses.
         __slots__ = ()  # The layout of the class that it stands in for.
 
-        # Rows for whoever calls it: results that filter this one, and those that give rows one at a time.
-
-        def _fetchall_impl(self) -> Any:
-            return _all_read(self, super()._fetchall_impl())
-
-        def _fetchmany_impl(self, size: int | None = None) -> Any:
-            return _all_read(self, super()._fetchmany_impl(size))
-
-        def _fetchone_impl(self, hard_close: bool = False) -> Any:  # noqa: FBT001, FBT002  # SQLAlchemy's signature.
-            read = self.context.taint_row
-            row = super()._fetchone_impl(hard_close)
-            return row if row is None or read is None else read(row)
-
-        def _fetchiter_impl(self) -> Any:
-            read = self.context.taint_row
-            rows = super()._fetchiter_impl()
-            return rows if read is None else map(read, rows)
-
-        # Rows for the program, many at a time.
+        taint_all = base._fetchall_impl
 
         def _allrows(self) -> Any:
-            make = _maker(self, self, _UnreadRow)
-            return super()._allrows() if make is None else list(map(make, super()._fetchall_impl()))
+            asked = _asked(self, self)
+            if asked is None:
+                return super()._allrows()
+            return _all_made(asked, self, base._fetchall_impl(self), Row, _UnreadRow)
 
         def _iter_impl(self) -> Iterator[Any]:
-            make = _maker(self, self, _UnreadRow)
-            rows: Iterator[Any] = super()._iter_impl() if make is None else map(make, super()._fetchiter_impl())
-            return rows
+            asked = _asked(self, self)
+            rows: Iterator[Any] = super()._iter_impl() if asked is None else self._fetchiter_impl()
+            return rows if asked is None else map(_made_at_once(asked, Row), rows)
 
         @property
         def _manyrow_getter(self) -> Callable[[Any, int | None], Any]:
-            make = _maker(self, self, _UnreadRow)
-            if make is None:
+            asked = _asked(self, self)
+            if asked is None:
                 getter: Callable[[Any, int | None], Any] = super()._manyrow_getter
                 return getter
-            fetch = base._fetchmany_impl
-            return lambda result, size: list(map(make, fetch(result, result._yield_per if size is None else size)))
+
+            def many(result: Any, size: int | None) -> list[Any]:
+                rows = result._fetchmany_impl(result._yield_per if size is None else size)
+                return list(map(_made_at_once(asked, Row), rows))
+
+            return many
 
         def scalars(self, index: Any = 0) -> Any:
             found = super().scalars(index)
@@ -246,6 +259,32 @@ def _result_class(base: Any) -> Any:  # noqa: C901  # A method for each way to t
             return found
 
     return TaintResult
+
+
+@lru_cache(maxsize=64)
+def _own_result_class(base: Any) -> Any:
+    """Make the class of results whose rows have labels beside their values.
+
+    The labels are on what it hands to results that filter it, and on rows that are fetched one at a time.
+    """
+
+    class TaintOwnResult(_result_class(base)):  # type: ignore[misc]  # As above.
+        __slots__ = ()
+
+        def _fetchall_impl(self) -> Any:
+            return list(_all_read(self, super()._fetchall_impl()))
+
+        def _fetchmany_impl(self, size: int | None = None) -> Any:
+            return list(_all_read(self, super()._fetchmany_impl(size)))
+
+        def _fetchone_impl(self, hard_close: bool = False) -> Any:  # noqa: FBT001, FBT002  # SQLAlchemy's signature.
+            row = super()._fetchone_impl(hard_close)
+            return None if row is None else self.context.taint_row(row)
+
+        def _fetchiter_impl(self) -> Any:
+            return _all_read(self, super()._fetchiter_impl())
+
+    return TaintOwnResult
 
 
 class _TaintScalars(ScalarResult[Any]):
@@ -270,8 +309,10 @@ class _TaintMappings(MappingResult):
 
     def _allrows(self) -> Any:
         real: Any = self._real_result
-        make = _maker(self, real, _UnreadMapping)
-        return super()._allrows() if make is None else list(map(make, super(type(real), real)._fetchall_impl()))
+        asked = _asked(self, real)
+        if asked is None:
+            return super()._allrows()
+        return _all_made(asked, real, real.taint_all(), RowMapping, _UnreadMapping)
 
 
 def _copied(metadata: Any) -> Any:

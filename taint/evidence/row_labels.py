@@ -152,8 +152,8 @@ def sealed(labels: Labels, value: object) -> str | None:
     return f"{lines}\n{seal}" if lines else seal
 
 
-def opened(  # noqa: PLR0911  # One for each thing that may be wrong.
-    text: str | None, value: object = None, *, is_whole: bool
+def opened(  # noqa: C901, PLR0911  # One for each thing that may be wrong.
+    text: object, value: object = None, *, is_whole: bool
 ) -> tuple[Labels, str]:
     """Read the labels beside a value.
 
@@ -167,6 +167,8 @@ def opened(  # noqa: PLR0911  # One for each thing that may be wrong.
     """
     if text is None:
         return NO_LABELS, "a value was written without its labels"
+    if not isinstance(text, str):
+        return NO_LABELS, "it holds something else than labels"
     lines, _, last = text.rpartition("\n")
     if type(value) is str and is_whole and not _keys and (begun := _begun(lines)) is not None:
         # The commonest, in one comparison: this is run for every row. Whatever else it is, is found below.
