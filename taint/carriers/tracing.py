@@ -101,8 +101,7 @@ def _own_operation(frame: FrameType | None) -> str:
     if frame is None:
         return "?"
     variables = frame.f_locals
-    for name in _FUNCTIONS:
-        function = variables.get(name)
+    for function in (frame.f_globals.get("_native"), *map(variables.get, _FUNCTIONS)):  # The first, in a guard.
         if callable(function) and not isinstance(function, type):
             return _name_of(function)
     name = frame.f_code.co_qualname.partition(".<locals>")[0].rpartition(".")[2]
