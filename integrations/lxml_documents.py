@@ -123,13 +123,15 @@ def _paired(root: Any, text: str, *, is_html: bool) -> Iterator[Leaf] | None:
     begin = kinds.index("start") if "start" in kinds else 0
     within = events[begin : begin + len(walk)]
     if [event.kind for event in within] == [kind for kind, _ in walk]:
-        return _leaves(walk, within)
+        return _leaves(walk, within, text)
     return _in_order(walk, events, text)
 
 
 def _in_order(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: str) -> Iterator[Leaf] | None:
     """Pair where a parser added tags: the same texts and the same attributes follow each other in both."""
-    leaves = [leaf for leaf in _leaves(walk, [_Event(kind) for kind, _ in walk]) if leaf[2] and not leaf[2].isspace()]
+    leaves = [
+        leaf for leaf in _leaves(walk, [_Event(kind) for kind, _ in walk], text) if leaf[2] and not leaf[2].isspace()
+    ]
     written: list[tuple[bool, Pieces]] = []
     for event in events:
         written += ((event.kind == "start", [(start, stop, False)]) for _, start, stop in event.attributes)
@@ -145,7 +147,7 @@ def _in_order(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: s
     return iter(places)
 
 
-def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event]) -> Iterator[Leaf]:
+def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: str) -> Iterator[Leaf]:
     for (kind, element), event in zip(walk, events, strict=True):
         place = "text" if kind == "start" else "tail"
         if kind == "comment":
@@ -153,14 +155,26 @@ def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event]) -> Iterat
         yield element, place, getattr(element, place), event.text
         if kind != "start":
             continue
-        items = element.items()
-        if len(items) == len(event.attributes):
-            written = [[(start, stop, False)] for _, start, stop in event.attributes]
-        else:  # A document type gives some that are not written.
-            by_name = {name.rpartition(":")[2]: [(start, stop, False)] for name, start, stop in event.attributes}
-            written = [by_name.get(name.rpartition("}")[2], []) for name, _ in items]
-        for (name, value), pieces in zip(items, written, strict=True):
-            yield element, attribute(name), value, pieces
+        yield from ((element, *found) for found in _attributes(element.items(), event.attributes, text))
+
+
+def _attributes(
+    items: Sequence[tuple[str, str]], written: Sequence[tuple[str, int, int]], text: str
+) -> Iterator[tuple[str, str, Pieces]]:
+    """Pair attributes by name and value: a canonical form has an order of its own, a document type gives more."""
+    there: dict[str, list[tuple[str, Pieces]]] = {}
+    for name, start, stop in written:
+        pieces = [(start, stop, False)]
+        there.setdefault(name.rpartition(":")[2], []).append((_characters(text, pieces, is_attribute=True)[0], pieces))
+    for name, value in items:
+        named = there.get(name.rpartition("}")[2], [])
+        equal = [one for one in named if one[0] == value]
+        found = equal[0] if len(named) > 1 and equal else None  # One name in two namespaces, the first one first.
+        if found is not None:
+            named.remove(found)
+            yield attribute(name), value, found[1]
+        else:
+            yield attribute(name), value, [piece for _, pieces in named for piece in pieces]
 
 
 # From a tree to its document.

@@ -363,6 +363,14 @@ def test_what_c_code_changed_is_what_the_tree_says() -> None:
     assert root.text == "pq"
 
 
+def test_attributes_in_another_order() -> None:
+    """A canonical form has attributes in its own order, each with its own labels, and one name may be there twice."""
+    root = etree.Element("a", {"p": secret("q"), "b": "q", "{urn:n}p": "r", "{urn:m}p": secret("s")})
+    expected = {"/a p": ["q"], "/a {urn:m}p": ["s"]}
+    for method in ("xml", "c14n"):
+        assert leaves(etree.fromstring(etree.tostring(root, method=method))) == expected
+
+
 def test_a_part_of_a_tree() -> None:
     """The document of one element has its labels, the text behind it included, and no others."""
     root = person(secret)
