@@ -16,7 +16,7 @@ from typing import Any
 
 from lxml import etree
 
-from taint.carriers.coverage import Coverage, Span, flat, spans_of
+from taint.carriers.coverage import Coverage, Span, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
 from taint.carriers.text import carry_bytes, carry_text, join_pieces
@@ -35,6 +35,7 @@ _TOKEN = re.compile(
 )
 _ATTRIBUTE = re.compile(r"([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.DOTALL)
 _CHARACTER = re.compile(r"&[^;&\s]+;|\r\n|.", re.DOTALL)
+_SPACES, _RETURN = re.compile(r"[\r\n\t]"), re.compile("\r")
 _VOID = frozenset(
     "area base basefont br col embed frame hr img input isindex link meta param source track wbr".split()  # noqa: SIM905
 )
@@ -89,8 +90,18 @@ def _events(text: str, *, is_html: bool) -> list[_Event]:
     return events
 
 
+def _is_as_read(text: str, start: int, stop: int, is_literal: bool, *, is_attribute: bool) -> bool:  # noqa: FBT001
+    """Tell whether what is written at a place is what is read there, character by character."""
+    return (is_literal or text.find("&", start, stop) < 0) and (_SPACES if is_attribute else _RETURN).search(
+        text, start, stop
+    ) is None
+
+
 def _characters(text: str, pieces: Pieces, *, is_attribute: bool) -> tuple[str, list[tuple[int, int]]]:
     """Read what is written at some places, with the place of each character."""
+    if len(pieces) == 1 and _is_as_read(text, *pieces[0], is_attribute=is_attribute):
+        ((start, stop, _),) = pieces
+        return text[start:stop], [(at, at + 1) for at in range(start, stop)]
     characters: list[str] = []
     places: list[tuple[int, int]] = []
     for start, stop, is_literal in pieces:
@@ -162,19 +173,17 @@ def _attributes(
     items: Sequence[tuple[str, str]], written: Sequence[tuple[str, int, int]], text: str
 ) -> Iterator[tuple[str, str, Pieces]]:
     """Pair attributes by name and value: a canonical form has an order of its own, a document type gives more."""
-    there: dict[str, list[tuple[str, Pieces]]] = {}
+    there: dict[str, Pieces] = {}
     for name, start, stop in written:
-        pieces = [(start, stop, False)]
-        there.setdefault(name.rpartition(":")[2], []).append((_characters(text, pieces, is_attribute=True)[0], pieces))
+        there.setdefault(name.rpartition(":")[2], []).append((start, stop, False))
     for name, value in items:
-        named = there.get(name.rpartition("}")[2], [])
-        equal = [one for one in named if one[0] == value]
-        found = equal[0] if len(named) > 1 and equal else None  # One name in two namespaces, the first one first.
-        if found is not None:
-            named.remove(found)
-            yield attribute(name), value, found[1]
-        else:
-            yield attribute(name), value, [piece for _, pieces in named for piece in pieces]
+        pieces = there.get(name.rpartition("}")[2], [])
+        if len(pieces) > 1:  # One name in several namespaces: the first of them that has this value.
+            equal = [piece for piece in pieces if _characters(text, [piece], is_attribute=True)[0] == value]
+            if equal:
+                pieces.remove(equal[0])
+                pieces = equal[:1]
+        yield attribute(name), value, pieces
 
 
 # From a tree to its document.
@@ -222,6 +231,10 @@ def _places(text: str, element: Any, method: str) -> Coverage | None:
     for _, place, value, pieces in leaves:
         coverage = coverage_of(value)
         if not coverage or not pieces:
+            continue
+        start, stop, _ = pieces[0]
+        if len(pieces) == 1 and text[start:stop] == value:
+            spans += ((start + first, start + last, own) for first, last, own in spans_of(coverage, len(value)))
             continue
         written, places = _characters(text, pieces, is_attribute=place[0] == "@")
         if written == value:
@@ -311,6 +324,10 @@ def _read(root: Any, document: Any, coverage: Coverage, *, is_html: bool) -> Ite
 
 
 def _covering(text: str, value: str, pieces: Pieces, spans: list[Span], *, is_attribute: bool) -> Coverage | None:
+    start, stop, _ = pieces[0]
+    if len(pieces) == 1 and text[start:stop] == value:
+        near = ((max(first, start) - start, min(last, stop) - start, labels) for first, last, labels in spans)
+        return tidy(near, len(value))
     read, places = _characters(text, pieces, is_attribute=is_attribute)
     if read != value:
         return flat(tuple(spans))
