@@ -9,9 +9,12 @@ Covered: what `Element`, `SubElement` and `ElementMaker` make holds labels in `t
 others. `itertext`, `findtext`, `text_content`, and what `xpath` finds; a text that XPath computes, where
 labelled texts stand in it, else as a whole.
 
-Not covered: a labelled text put into a tree that was parsed from an unlabelled document, or by a parser
-with element classes of its own; `Comment`, `ProcessingInstruction`; `objectify`, `iterparse`, XSLT,
-`xmlfile`, `XPathEvaluator`, parser targets, whose results C code makes; `strip_tags`.
+`LxmlIntegration(documents=True)` does so for trees of unlabelled documents: templates that are filled in.
+
+Not covered: without that, a labelled text put into a tree that was parsed from an unlabelled document;
+one put into a tree of a parser with element classes of its own; `Comment`, `ProcessingInstruction`;
+`objectify`, `iterparse`, XSLT, `xmlfile`, `XPathEvaluator`, parser targets, whose results C code makes;
+`strip_tags`.
 
     import taint
     taint.install(integrations=["lxml"])
@@ -38,27 +41,33 @@ __all__ = ["LxmlIntegration"]
 
 
 class LxmlIntegration(Integration):
-    """Keeps labels in trees and through documents."""
+    """Keeps labels in trees and through documents.
+
+    Args:
+        documents: Parse every document into elements that can be given labels, not the labelled ones alone: for
+            templates that labelled values are put into. Each is parsed twice for that, an open file excepted.
+    """
 
     identifier = "lxml"
     requires = ("lxml>=5.0",)
     waits_for = "lxml.etree"
 
-    def __init__(self) -> None:
+    def __init__(self, *, documents: bool = False) -> None:
         super().__init__()
+        self.documents = documents
         self._is_hooked = False
 
     def _install(self) -> None:
         from lxml import etree
 
         from taint.integrations import lxml_calls as calls
-        from taint.integrations.lxml_elements import element_class
+        from taint.integrations.lxml_elements import BASES, element_class
         from taint.integrations.lxml_holding import CLASSES
 
         # Custom element classes are lxml's own way to have an element be more than the tree; which parser or
         # factory makes them is the program's affair, so that these are wrapped. Since lxml 2; no events.
-        classes = [etree.ElementBase, etree.CommentBase, etree.PIBase, etree.EntityBase]
-        CLASSES[:] = map(element_class, classes)
+        CLASSES[:] = map(element_class, BASES)
+        asked = (lambda wrapper: wrapper) if self.documents else ForCarriers
         parsing = {"fromstring": False, "XML": False, "HTML": True}
         self._wrap(
             (
@@ -68,8 +77,8 @@ class LxmlIntegration(Integration):
                 Patch(etree, "CDATA", ForCarriers(calls.cdata)),
                 Patch(etree, "XPath", calls.xpath),
                 Patch(etree, "tostring", calls.tostring),
-                Patch(etree, "parse", calls.parse),
-                *(Patch(etree, name, ForCarriers(calls.parsing(is_html=is_html))) for name, is_html in parsing.items()),
+                Patch(etree, "parse", calls.parse_any if self.documents else calls.parse),
+                *(Patch(etree, name, asked(calls.parsing(is_html=is_html))) for name, is_html in parsing.items()),
             )
         )
         later = {"html": self._put_on_html, "html.diff": self._put_on_diff, "builder": self._put_on_builder}

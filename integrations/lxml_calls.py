@@ -30,7 +30,18 @@ from taint.propagation.follow import carry_texts, labels_in_call
 from taint.propagation.pairing import detached
 from taint.propagation.streams import TaintedBytesIO, TaintedStringIO
 
-__all__ = ["cdata", "comparing", "element", "element_tree", "parse", "parsing", "subelement", "tostring", "xpath"]
+__all__ = [
+    "cdata",
+    "comparing",
+    "element",
+    "element_tree",
+    "parse",
+    "parse_any",
+    "parsing",
+    "subelement",
+    "tostring",
+    "xpath",
+]
 
 
 def element(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -134,10 +145,13 @@ def tostring(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...],
 
 
 def parsing(*, is_html: bool) -> Callable[..., Any]:
-    """Give the wrapper of a function that parses a text. Labels: on what stands for a labelled part of it."""
+    """Give the wrapper of a function that parses a text. Labels: on what stands for a labelled part of it.
+
+    Where it is asked for an unlabelled text too, the tree is of elements that can be given labels.
+    """
 
     def wrapper(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        document = args[0] if args else kwargs["text"]
+        document = args[0] if args else kwargs.get("text")
         args, kwargs = tuple(map(exact, args)), {name: exact(value) for name, value in kwargs.items()}
         root = wrapped(*args, **kwargs)
         return _labelled(wrapped, root, document, args, kwargs, is_html=is_html)
@@ -155,8 +169,6 @@ def _labelled(
     is_html: bool = False,
 ) -> Any:
     """Label what was parsed: in the tree itself where its elements can hold labels, else in one of ours."""
-    if coverage_of(document) is None:
-        return root
     given = args[1] if len(args) > 1 else kwargs.get("parser")
     is_html = is_html or isinstance(given, etree.HTMLParser)
     top = root.getroot() if isinstance(root, etree._ElementTree) else root
@@ -167,10 +179,9 @@ def _labelled(
     if type(top) is etree._Element:
         with contextlib.suppress(Exception):  # What a parser calls may give each thing once. There is a tree already.
             again = _parsed_again(parse, top, document, args, kwargs, is_html=is_html)
-    if again is None:
+    if again is None and coverage_of(document) is not None:
         count_loss("a parser of lxml that has classes of its own, or cannot be copied")
-        return root
-    return again
+    return root if again is None else again
 
 
 def _parsed_again(
@@ -183,12 +194,13 @@ def _parsed_again(
     is_html: bool,
 ) -> Any:
     """Parse a document into elements of ours; None where that would be another tree."""
-    kinds = {etree._Element, etree._Comment, etree._ProcessingInstruction, etree._Entity}
+    instructions = {etree._ProcessingInstruction, etree._XSLTProcessingInstruction}
+    kinds = {etree._Element, etree._Comment, etree._Entity} | instructions
     if not kinds.issuperset(map(type, native.iter())):
         return None
     given = args[1] if len(args) > 1 else kwargs.get("parser")
-    named = {name: value for name, value in kwargs.items() if name not in {"parser", "text"}}
-    again = parse(args[0] if args else kwargs["text"], _like(given, is_html=is_html), **named)
+    named = {name: value for name, value in kwargs.items() if name not in {"parser", "source", "text"}}
+    again = parse(args[0] if args else kwargs.get("text", kwargs.get("source")), _like(given, is_html=is_html), **named)
     top = again.getroot() if isinstance(again, etree._ElementTree) else again
     if etree.tostring(top.getroottree()) != etree.tostring(native.getroottree()):
         return None
@@ -210,9 +222,24 @@ def _like(parser: Any, *, is_html: bool) -> Any:
 def parse(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Wrap `parse`. Labels: those of a stream in memory."""
     source: Any = args[0] if args else kwargs.get("source")
-    if not _is_labelled_stream(source):
-        return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
-    document = source.read()
+    if _is_labelled_stream(source):
+        return _parsed_stream(wrapped, source, args, kwargs)
+    return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
+
+
+def parse_any(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Wrap `parse`, so that every tree is of elements that can be given labels, but that of an open file."""
+    source: Any = args[0] if args else kwargs.get("source")
+    if _is_labelled_stream(source) or isinstance(source, io.StringIO | io.BytesIO):
+        return _parsed_stream(wrapped, source, args, kwargs)
+    args, kwargs = tuple(map(exact, args)), {name: exact(value) for name, value in kwargs.items()}
+    tree = wrapped(*args, **kwargs)
+    return tree if hasattr(source, "read") else _ours(_labelled(wrapped, tree, None, args, kwargs))
+
+
+def _parsed_stream(wrapped: Callable[..., Any], source: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # As lxml reads it: what is in memory is taken from there, and can be parsed again.
+    document = source.getvalue() if hasattr(source, "getvalue") and not source.tell() else source.read()
 
     def parse(text: Any, *others: Any, **named: Any) -> Any:
         return wrapped(io.BytesIO(text) if isinstance(text, bytes) else io.StringIO(text), *others, **named)

@@ -25,7 +25,7 @@ from taint.integrations.lxml_holding import (
     tree_of,
 )
 
-__all__ = ["LabelledTree", "LabelledXPath", "Member", "element_class", "members_for"]
+__all__ = ["BASES", "LabelledTree", "LabelledXPath", "Member", "element_class", "members_for"]
 
 Member = Callable[[Any], Any]
 """Takes the native member of a class and gives ours."""
@@ -232,8 +232,17 @@ def members_for(kind: type) -> dict[str, Member]:
 def element_class(native: Any) -> Any:
     """Make our class of one of lxml's bases; it is called as lxml's own elements are."""
     members = {name: make(getattr(native, name)) for name, make in members_for(native).items()}
-    shown = "_Element" if native is etree.ElementBase else f"_{native.__name__.removesuffix('Base')}"
-    return type(shown, (native,), {"__module__": "lxml.etree", "__doc__": native.__doc__, **members})
+    return type(BASES[native], (native,), {"__module__": "lxml.etree", "__doc__": native.__doc__, **members})
+
+
+BASES = {
+    etree.ElementBase: "_Element",
+    etree.CommentBase: "_Comment",
+    # Which lxml has for style sheets alone: a lookup knows one class for all instructions.
+    etree._XSLTProcessingInstruction: "_ProcessingInstruction",
+    etree.EntityBase: "_Entity",
+}
+"""The classes that ours are made of, and what lxml's own are called."""
 
 
 class LabelledTree(etree._ElementTree):
