@@ -13,6 +13,7 @@ from taint.carriers.proxy import is_carrier
 from taint.carriers.text import TaintedStr, carry_text, join_pieces
 from taint.integrations.lxml_holding import Tree, attribute, held_by, hold, leaf, native_of, tree_of
 from taint.labels import NO_LABELS, Labels
+from taint.propagation.patches import CARRIERS
 
 __all__ = ["Attributes", "Result", "labelled_results"]
 
@@ -180,6 +181,9 @@ class Result(TaintedStr):
         """The attribute's name."""
         name: str | None = self._found.attrname
         return name
+
+
+CARRIERS.add(Result)
 
 
 def labelled_results(context: Any, result: Any) -> Any:

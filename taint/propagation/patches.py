@@ -40,8 +40,11 @@ __all__ = [
     "revert_patches",
 ]
 
-CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
-"""By exact type: the quickest question, asked of every argument of every wrapped call."""
+CARRIERS: set[type] = {TaintedStr, TaintedBytes, TaintedProxy}
+"""By exact type: the quickest question, asked of every argument of every wrapped call.
+
+A subclass that is a plain text for whatever it is given to adds itself.
+"""
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 """wrapt's protocol: (wrapped, instance, args, kwargs)."""
