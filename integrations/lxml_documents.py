@@ -16,7 +16,7 @@ from typing import Any
 
 from lxml import etree
 
-from taint.carriers.coverage import Coverage, Span, flat, spans_of
+from taint.carriers.coverage import Coverage, Span, flat, spans_of, tidy
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
 from taint.carriers.text import carry_bytes, carry_text, join_pieces
@@ -35,6 +35,7 @@ _TOKEN = re.compile(
 )
 _ATTRIBUTE = re.compile(r"([^\s=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.DOTALL)
 _CHARACTER = re.compile(r"&[^;&\s]+;|\r\n|.", re.DOTALL)
+_SPACES, _RETURN = re.compile(r"[\r\n\t]"), re.compile("\r")
 _VOID = frozenset(
     "area base basefont br col embed frame hr img input isindex link meta param source track wbr".split()  # noqa: SIM905
 )
@@ -89,8 +90,18 @@ def _events(text: str, *, is_html: bool) -> list[_Event]:
     return events
 
 
+def _is_as_read(text: str, start: int, stop: int, is_literal: bool, *, is_attribute: bool) -> bool:  # noqa: FBT001
+    """Tell whether what is written at a place is what is read there, character by character."""
+    return (is_literal or text.find("&", start, stop) < 0) and (_SPACES if is_attribute else _RETURN).search(
+        text, start, stop
+    ) is None
+
+
 def _characters(text: str, pieces: Pieces, *, is_attribute: bool) -> tuple[str, list[tuple[int, int]]]:
     """Read what is written at some places, with the place of each character."""
+    if len(pieces) == 1 and _is_as_read(text, *pieces[0], is_attribute=is_attribute):
+        ((start, stop, _),) = pieces
+        return text[start:stop], [(at, at + 1) for at in range(start, stop)]
     characters: list[str] = []
     places: list[tuple[int, int]] = []
     for start, stop, is_literal in pieces:
@@ -123,13 +134,15 @@ def _paired(root: Any, text: str, *, is_html: bool) -> Iterator[Leaf] | None:
     begin = kinds.index("start") if "start" in kinds else 0
     within = events[begin : begin + len(walk)]
     if [event.kind for event in within] == [kind for kind, _ in walk]:
-        return _leaves(walk, within)
+        return _leaves(walk, within, text)
     return _in_order(walk, events, text)
 
 
 def _in_order(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: str) -> Iterator[Leaf] | None:
     """Pair where a parser added tags: the same texts and the same attributes follow each other in both."""
-    leaves = [leaf for leaf in _leaves(walk, [_Event(kind) for kind, _ in walk]) if leaf[2] and not leaf[2].isspace()]
+    leaves = [
+        leaf for leaf in _leaves(walk, [_Event(kind) for kind, _ in walk], text) if leaf[2] and not leaf[2].isspace()
+    ]
     written: list[tuple[bool, Pieces]] = []
     for event in events:
         written += ((event.kind == "start", [(start, stop, False)]) for _, start, stop in event.attributes)
@@ -145,7 +158,7 @@ def _in_order(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: s
     return iter(places)
 
 
-def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event]) -> Iterator[Leaf]:
+def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event], text: str) -> Iterator[Leaf]:
     for (kind, element), event in zip(walk, events, strict=True):
         place = "text" if kind == "start" else "tail"
         if kind == "comment":
@@ -153,14 +166,24 @@ def _leaves(walk: Sequence[tuple[str, Any]], events: Sequence[_Event]) -> Iterat
         yield element, place, getattr(element, place), event.text
         if kind != "start":
             continue
-        items = element.items()
-        if len(items) == len(event.attributes):
-            written = [[(start, stop, False)] for _, start, stop in event.attributes]
-        else:  # A document type gives some that are not written.
-            by_name = {name.rpartition(":")[2]: [(start, stop, False)] for name, start, stop in event.attributes}
-            written = [by_name.get(name.rpartition("}")[2], []) for name, _ in items]
-        for (name, value), pieces in zip(items, written, strict=True):
-            yield element, attribute(name), value, pieces
+        yield from ((element, *found) for found in _attributes(element.items(), event.attributes, text))
+
+
+def _attributes(
+    items: Sequence[tuple[str, str]], written: Sequence[tuple[str, int, int]], text: str
+) -> Iterator[tuple[str, str, Pieces]]:
+    """Pair attributes by name and value: a canonical form has an order of its own, a document type gives more."""
+    there: dict[str, Pieces] = {}
+    for name, start, stop in written:
+        there.setdefault(name.rpartition(":")[2], []).append((start, stop, False))
+    for name, value in items:
+        pieces = there.get(name.rpartition("}")[2], [])
+        if len(pieces) > 1:  # One name in several namespaces: the first of them that has this value.
+            equal = [piece for piece in pieces if _characters(text, [piece], is_attribute=True)[0] == value]
+            if equal:
+                pieces.remove(equal[0])
+                pieces = equal[:1]
+        yield attribute(name), value, pieces
 
 
 # From a tree to its document.
@@ -208,6 +231,10 @@ def _places(text: str, element: Any, method: str) -> Coverage | None:
     for _, place, value, pieces in leaves:
         coverage = coverage_of(value)
         if not coverage or not pieces:
+            continue
+        start, stop, _ = pieces[0]
+        if len(pieces) == 1 and text[start:stop] == value:
+            spans += ((start + first, start + last, own) for first, last, own in spans_of(coverage, len(value)))
             continue
         written, places = _characters(text, pieces, is_attribute=place[0] == "@")
         if written == value:
@@ -297,6 +324,10 @@ def _read(root: Any, document: Any, coverage: Coverage, *, is_html: bool) -> Ite
 
 
 def _covering(text: str, value: str, pieces: Pieces, spans: list[Span], *, is_attribute: bool) -> Coverage | None:
+    start, stop, _ = pieces[0]
+    if len(pieces) == 1 and text[start:stop] == value:
+        near = ((max(first, start) - start, min(last, stop) - start, labels) for first, last, labels in spans)
+        return tidy(near, len(value))
     read, places = _characters(text, pieces, is_attribute=is_attribute)
     if read != value:
         return flat(tuple(spans))

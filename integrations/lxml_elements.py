@@ -12,6 +12,7 @@ from lxml import etree
 from taint.integrations.lxml_documents import labelled_document
 from taint.integrations.lxml_found import Attributes, labelled_results
 from taint.integrations.lxml_holding import (
+    HELD,
     attribute,
     give_back,
     held_by,
@@ -24,7 +25,7 @@ from taint.integrations.lxml_holding import (
     tree_of,
 )
 
-__all__ = ["LabelledTree", "LabelledXPath", "Member", "element_class", "members_for"]
+__all__ = ["BASES", "LabelledTree", "LabelledXPath", "Member", "element_class", "members_for"]
 
 Member = Callable[[Any], Any]
 """Takes the native member of a class and gives ours."""
@@ -32,12 +33,16 @@ Member = Callable[[Any], Any]
 
 def _text_at(place: str) -> Member:
     def make(native: Any) -> Any:
+        native_get, native_set = native.__get__, native.__set__
+
         def get(self: Any) -> Any:
-            return leaf(self, place, native.__get__(self))
+            value = native_get(self)
+            return value if getattr(self, HELD, None) is None else leaf(self, place, value)
 
         def put(self: Any, value: Any) -> None:
-            native.__set__(self, native_of(value))
-            hold(self, place, value)
+            native_set(self, native_of(value))
+            if type(value) is not str or getattr(self, HELD, None):
+                hold(self, place, value)
 
         def remove(self: Any) -> None:
             native.__delete__(self)
@@ -49,7 +54,8 @@ def _text_at(place: str) -> Member:
 
 def _get(native: Any) -> Any:
     def get(self: Any, key: Any, default: Any = None) -> Any:
-        return leaf(self, attribute(key), native(self, key, default)) if held_by(self) else native(self, key, default)
+        value = native(self, key, default)
+        return value if getattr(self, HELD, None) is None else leaf(self, attribute(key), value)
 
     return get
 
@@ -57,8 +63,12 @@ def _get(native: Any) -> Any:
 def _set(native: Any) -> Any:
     def put(self: Any, key: Any, *value: Any, **named: Any) -> None:
         given = value[0] if value else named.get("value")
-        native(self, key, *map(native_of, value), **{name: native_of(one) for name, one in named.items()})
-        hold(self, attribute(key), given)
+        if type(given) is str:
+            native(self, key, *value, **named)
+        else:
+            native(self, key, *map(native_of, value), **{name: native_of(one) for name, one in named.items()})
+        if type(given) is not str or getattr(self, HELD, None):
+            hold(self, attribute(key), given)
 
     return put
 
@@ -222,8 +232,17 @@ def members_for(kind: type) -> dict[str, Member]:
 def element_class(native: Any) -> Any:
     """Make our class of one of lxml's bases; it is called as lxml's own elements are."""
     members = {name: make(getattr(native, name)) for name, make in members_for(native).items()}
-    shown = "_Element" if native is etree.ElementBase else f"_{native.__name__.removesuffix('Base')}"
-    return type(shown, (native,), {"__module__": "lxml.etree", "__doc__": native.__doc__, **members})
+    return type(BASES[native], (native,), {"__module__": "lxml.etree", "__doc__": native.__doc__, **members})
+
+
+BASES = {
+    etree.ElementBase: "_Element",
+    etree.CommentBase: "_Comment",
+    # Which lxml has for style sheets alone: a lookup knows one class for all instructions.
+    etree._XSLTProcessingInstruction: "_ProcessingInstruction",
+    etree.EntityBase: "_Entity",
+}
+"""The classes that ours are made of, and what lxml's own are called."""
 
 
 class LabelledTree(etree._ElementTree):

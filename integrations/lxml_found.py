@@ -13,8 +13,19 @@ from taint.carriers.proxy import is_carrier
 from taint.carriers.text import TaintedStr, carry_text, join_pieces
 from taint.integrations.lxml_holding import Tree, attribute, held_by, hold, leaf, native_of, tree_of
 from taint.labels import NO_LABELS, Labels
+from taint.propagation.patches import CARRIERS
 
 __all__ = ["Attributes", "Result", "labelled_results"]
+
+
+class _Absent:
+    """A method that dicts have and lxml's attributes do not."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, attributes: Any, _owner: type) -> Any:
+        return getattr(None if attributes is None else attributes._native, self.name)  # Which says that there is none.
 
 
 class Attributes(dict[str, Any]):
@@ -26,7 +37,6 @@ class Attributes(dict[str, Any]):
     __slots__ = ("_element", "_native")
 
     def __init__(self, element: Any, native: Any) -> None:
-        super().__init__()
         self._element, self._native = element, native
 
     @property  # type: ignore[misc]  # As in `taint.propagation.patches`.
@@ -121,11 +131,6 @@ class Attributes(dict[str, Any]):
         """Give the values, one by one. Labels: each one's own."""
         return iter(self.values())
 
-    def __getattribute__(self, name: str) -> Any:
-        if name in _ONLY_OF_DICTS:
-            return getattr(self._native, name)  # Which says that there is none.
-        return super().__getattribute__(name)
-
     def __or__(self, other: Any) -> Any:
         return self._native | other  # Which it refuses.
 
@@ -133,9 +138,7 @@ class Attributes(dict[str, Any]):
         return other | self._native
 
     __ior__ = __or__
-
-
-_ONLY_OF_DICTS = frozenset(("copy", "fromkeys", "popitem", "setdefault"))
+    copy, fromkeys, popitem, setdefault = (_Absent(), _Absent(), _Absent(), _Absent())
 
 
 class Result(TaintedStr):
@@ -178,6 +181,9 @@ class Result(TaintedStr):
         """The attribute's name."""
         name: str | None = self._found.attrname
         return name
+
+
+CARRIERS.add(Result)
 
 
 def labelled_results(context: Any, result: Any) -> Any:

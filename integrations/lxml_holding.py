@@ -25,6 +25,7 @@ from taint.labels import NO_LABELS, Labels
 
 __all__ = [
     "CLASSES",
+    "HELD",
     "LabelledCDATA",
     "Tree",
     "attribute",
@@ -42,7 +43,8 @@ __all__ = [
     "tree_of",
 ]
 
-_HELD = "_taint_held"
+HELD = "_taint_held"
+"""The attribute under which an element of ours has what it holds."""
 _TREE = "_taint_tree"
 
 CLASSES: list[type] = []
@@ -93,14 +95,12 @@ def _ours(elements: Iterable[Any]) -> list[Any]:
 
 def tree_of(element: Any) -> Tree | None:
     """Give the labelled tree that an element is part of; None where nothing in its tree is labelled."""
-    state = getattr(element, "__dict__", None)
-    return None if state is None else state.get(_TREE)
+    return getattr(element, _TREE, None)
 
 
 def held_by(element: Any) -> dict[str, Any]:
     """Give the carriers that an element holds, by their place: `text`, `tail`, or `attribute(name)`."""
-    state = getattr(element, "__dict__", None)
-    return (state and state.get(_HELD)) or {}
+    return getattr(element, HELD, None) or {}
 
 
 def attribute(name: Any) -> str:
@@ -113,7 +113,7 @@ def attribute(name: Any) -> str:
 
 def leaf(element: Any, place: str, value: Any) -> Any:
     """Give the carrier that is held for a text of the tree, or the text where there is none."""
-    held = element.__dict__.get(_HELD)
+    held = getattr(element, HELD, None)
     if held is None or value is None:
         return value
     carrier = held.get(place)
@@ -125,11 +125,11 @@ def hold(element: Any, place: str, given: Any) -> None:
     """Hold what the tree was given at a place, if it is a carrier; let go what was held there before."""
     carrier = _as_text(given)
     if carrier is not None:
-        element.__dict__.setdefault(_HELD, {})[place] = carrier
+        element.__dict__.setdefault(HELD, {})[place] = carrier
         if tree_of(element) is None:
             keep_together(element)
         return
-    held = element.__dict__.get(_HELD)
+    held = getattr(element, HELD, None)
     if held:
         held.pop(place, None)
 
@@ -211,7 +211,7 @@ def give_back(original: Any, copied: Any) -> None:
     for before, after in zip(original.iter(), copied.iter(), strict=False):
         held = held_by(before)
         if held and holds_labels(after):
-            after.__dict__[_HELD] = dict(held)
+            after.__dict__[HELD] = dict(held)
             is_labelled = True
     if is_labelled:
         keep_together(copied)

@@ -13,7 +13,7 @@ import ast
 import builtins
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -22,8 +22,11 @@ from taint.carriers.text import TaintedBytes, TaintedStr
 
 __all__ = ["CARRIERS", "on_carriers", "on_others"]
 
-CARRIERS = frozenset((TaintedStr, TaintedBytes, TaintedProxy))
-"""By exact type: the quickest question, asked of every argument of every wrapped call."""
+CARRIERS: set[type] = {TaintedStr, TaintedBytes, TaintedProxy}
+"""By exact type: the quickest question, asked of every argument of every wrapped call.
+
+A subclass that is a plain text for whatever it is given to adds itself.
+"""
 
 _MOST_ARGUMENTS = 8
 
@@ -85,7 +88,7 @@ def on_others(
     return guard
 
 
-def _exact(native: Any, concerned: Callable[..., Any], kinds: frozenset[type], test: str, *, asked_from: int) -> Any:
+def _exact(native: Any, concerned: Callable[..., Any], kinds: Set[type], test: str, *, asked_from: int) -> Any:
     """Make a guard that takes what a Python function takes; None for what takes any number, or has no code."""
     if type(native) is not FunctionType:
         return None

@@ -44,7 +44,7 @@ def _quoted(encoder: Any) -> Callable[[str], str]:
 
     def quoted(text: str) -> str:
         value: str = native(exact(text))
-        if type(text) is not TaintedStr:
+        if not isinstance(text, TaintedStr):
             return value
         inside: str = piecewise(value[1:-1], lambda piece: native(piece)[1:-1], text)
         return '"' + inside + '"'
@@ -68,7 +68,7 @@ def _has_default(encoder: Any) -> bool:
 
 def _encode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = args[0] if args else kwargs.get("o")
-    if type(value) is TaintedStr:
+    if isinstance(value, TaintedStr):
         return _quoted(encoder)(value)
     if len(args) != 1 or isinstance(value, str):
         return wrapped(*args, **kwargs)

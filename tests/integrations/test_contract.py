@@ -33,6 +33,7 @@ SHARED = {
     "django_requests",
     "enveloped",
     "json_calls",
+    "lxml_calls",
     "lxml_documents",
     "lxml_elements",
     "lxml_found",
