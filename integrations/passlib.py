@@ -23,6 +23,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import wrapt
+
 from taint.carriers import observation
 from taint.carriers.proxy import carry
 from taint.integrations.base import Integration
@@ -31,8 +33,9 @@ from taint.propagation.patches import Patch
 
 __all__ = ["PasslibIntegration"]
 
+_HANDLERS = "passlib.utils.handlers"
 _COMPARING = (
-    *("passlib.utils.handlers", "passlib.handlers.digests", "passlib.handlers.misc", "passlib.handlers.mssql"),
+    *(_HANDLERS, "passlib.handlers.digests", "passlib.handlers.misc", "passlib.handlers.mssql"),
     *("passlib.handlers.scram", "passlib.totp"),
 )
 """Modules that import `consteq` of `passlib.utils` by name."""
@@ -48,6 +51,7 @@ class PasslibIntegration(Integration):
     def __init__(self) -> None:
         super().__init__()
         self._native: Any = None
+        self._is_following = False
 
     def _install(self) -> None:
         from passlib import utils
@@ -55,10 +59,19 @@ class PasslibIntegration(Integration):
         # Both the same since 1.6; passlib has no events. What is imported from here on imports what is put here.
         self._native = utils.consteq
         self._wrap(Patch(owner, "consteq", _compared) for owner in (utils, *_holding(self._native)))
+        if _HANDLERS in sys.modules:
+            self._hash_by(sys.modules[_HANDLERS])
+        elif not self._is_following:  # It cannot be imported from here: its imports may be under way.
+            self._is_following = True
+            wrapt.register_post_import_hook(self._on_handlers, _HANDLERS)
 
-        from passlib.utils.handlers import GenericHandler
+    def _on_handlers(self, module: Any) -> None:
+        with self._lock:
+            if self.is_on:
+                self._hash_by(module)
 
-        self._wrap([Patch(GenericHandler, "hash", _hashed)])
+    def _hash_by(self, module: Any) -> None:
+        self._wrap([Patch(module.GenericHandler, "hash", _hashed)])
 
     def _uninstall(self) -> None:
         from passlib import utils
