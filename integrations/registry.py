@@ -41,6 +41,7 @@ INTEGRATIONS = {
     "msgpack": "taint.integrations.msgpack:MsgpackIntegration",
     "msgspec": "taint.integrations.msgspec:MsgspecIntegration",
     "orjson": "taint.integrations.orjson:OrjsonIntegration",
+    "passlib": "taint.integrations.passlib:PasslibIntegration",
     "phonenumbers": "taint.integrations.phonenumbers:PhonenumbersIntegration",
     "pydantic": "taint.integrations.pydantic:PydanticIntegration",
     "psycopg": "taint.integrations.psycopg:PsycopgIntegration",

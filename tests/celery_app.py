@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import celery
+import httpx
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -13,8 +14,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import taint
 from taint import telemetry
+from taint.testing import record
 
-taint.install(integrations=["celery"])
+taint.install(integrations=["celery", "httpx"])
 address = os.environ.get("TAINT_TEST_REDIS", "")
 app = celery.Celery("tests", broker=address or "memory://", backend=address or "cache+memory://")
 app.conf.update(
@@ -99,6 +101,17 @@ def upload(phone: str) -> Any:
 @taint.sink(purpose="advertising.audiences")
 def send(_phone: str) -> None:
     """Use a number for advertising."""
+
+
+@app.task
+def post(phone: str, address: str) -> list[str]:
+    """Send a number somewhere; say whether it left, and which sinks told of it."""
+    with record() as seen, httpx.Client(trust_env=False) as client:
+        try:
+            client.post(address, json={"phone": phone}).raise_for_status()
+        except taint.PurposeViolationError as error:
+            return ["refused", error.violation.sink, error.violation.path]
+    return ["sent", *(flow.sink for flow in seen.violations)]
 
 
 @app.task

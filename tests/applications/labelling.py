@@ -1,0 +1,94 @@
+"""A pytest plugin that labels everything in a suite that is not ours: each field of each request, each column.
+
+It runs in the environment of that suite, in mode `report`, with every integration whose library is there. `LABELLING`
+says what differs from run to run, as JSON: `packages` to rewrite; `sinks`, functions that become sinks, and `use`, the
+purpose of these and of the zone that each test runs in; `found`, the file for what was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wrapt
+
+import taint
+from taint.evidence.catalog import Catalog, catalog
+from taint.evidence.lineage import Column
+from taint.flows.outcome import listen
+from taint.labels import Label, Labels
+from taint.policy import Flow, Outcome
+
+FIELDS, COLUMNS = "security.mfa", "security"
+
+_settings: dict[str, Any] = json.loads(os.environ["LABELLING"])
+_found: dict[str, set[str]] = {"fields": set(), "columns": set(), "internal errors": set()}
+_violations = 0
+
+
+class EveryColumn(Catalog):
+    """A catalog in which every column of every table was declared."""
+
+    def __bool__(self) -> bool:
+        """Tell that there are labelled columns."""
+        return True
+
+    def labels_of(self, column: Column, *, by_name: bool = True) -> Labels:
+        """Give the label that every column has, besides what tables say of themselves."""
+        own = Label(frozenset((COLUMNS,)), None, f"{column.table}.{column.name}")
+        return super().labels_of(column, by_name=by_name) | Labels((own,))
+
+
+def _note(flow: Flow) -> None:
+    global _violations  # noqa: PLW0603  # One count for the run.
+    if flow.outcome is Outcome.VIOLATION:
+        _violations += 1
+        for one in flow.labels:
+            _found["columns" if COLUMNS in one.purposes else "fields"].add(one.source or "")
+
+
+class _Errors(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note that the library failed; that it could not do something is no failure."""
+        if record.levelno >= logging.ERROR:
+            _found["internal errors"].add(record.getMessage())
+
+
+def _declare_sink(where: str) -> None:
+    """Make a sink of a function, as soon as the suite imports its module: some need settings for that."""
+    module, _, name = where.partition(":")
+
+    def put(owner: Any) -> None:
+        *path, last = name.split(".")
+        for step in path:
+            owner = getattr(owner, step)
+        setattr(owner, last, taint.sink(purpose=_settings["use"], name=where)(getattr(owner, last)))
+
+    wrapt.register_post_import_hook(put, module)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Run each test in a zone; a request that it makes begins without one."""
+    with taint.zone(_settings["use"]):
+        return (yield)
+
+
+def pytest_unconfigure() -> None:
+    """Write down what was seen."""
+    seen = {kind: sorted(found) for kind, found in _found.items()}
+    Path(_settings["found"]).write_text(json.dumps({"violations": _violations, **seen}), encoding="utf-8")
+
+
+logging.getLogger("taint").addHandler(_Errors())
+listen(_note)
+taint.configure(mode="report", policy={"collected": {"*": {"*": {"purpose": FIELDS}}}}, known_values=True)
+catalog.__class__ = EveryColumn
+taint.install(packages=_settings["packages"])
+for _sink in _settings["sinks"]:
+    _declare_sink(_sink)
