@@ -41,29 +41,24 @@ def _reduced(wrapper: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return _found, (module, name)
 
 
-class _Method(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # `cast` has the types of a decorated function.
+class _ByName:
+    """Copied as every function is, which is not at all, and pickled by name."""
+
+    def __reduce_ex__(self, _protocol: object) -> Any:
+        return _reduced(self)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Any:
+        return self
+
+
+class _Method(_ByName, wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # `cast` has a decorated function's types.
     """A decorated function as a class or an instance gives it."""
 
-    def __reduce_ex__(self, _protocol: object) -> Any:
-        return _reduced(self)
 
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Any:
-        return self
-
-
-class Decorated(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # As above.
-    """A decorated function, which is copied and pickled as functions are: pools take it."""
+class Decorated(_ByName, wrapt.FunctionWrapper):  # type: ignore[type-arg]  # As above.
+    """A decorated function: pools take it."""
 
     __bound_function_wrapper__ = _Method
-
-    def __reduce_ex__(self, _protocol: object) -> Any:
-        return _reduced(self)
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, _memo: object) -> Any:
-        return self
