@@ -25,6 +25,7 @@ INTEGRATIONS = {
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
     "celery": "taint.integrations.celery:CeleryIntegration",
     "boto3": "taint.integrations.boto3:Boto3Integration",
+    "confluent_kafka": "taint.integrations.confluent_kafka:ConfluentKafkaIntegration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",
