@@ -25,6 +25,7 @@ NAMES = sorted(INTEGRATIONS)
 # Modules that integrations share; every other file in the folder is an integration.
 SHARED = {
     "__init__",
+    "aiohttp_sockets",
     "base",
     "calls",
     "cursors",
