@@ -27,6 +27,7 @@ from taint.telemetry import is_exporting
 __all__ = [
     "UNREAD",
     "has_sinks",
+    "is_unchecked",
     "let_go",
     "let_go_async_items",
     "let_go_guarded",
@@ -52,6 +53,11 @@ def unchecked() -> Iterator[None]:
         yield
     finally:
         _is_busy.reset(token)
+
+
+def is_unchecked() -> bool:
+    """Tell whether what runs now is the library's own, or was checked as a whole before."""
+    return _is_busy.get()
 
 
 def has_sinks(kind: str) -> bool:

@@ -33,6 +33,8 @@ SHARED = {
     "django_queries",
     "django_requests",
     "enveloped",
+    "file_descriptors",
+    "file_moves",
     "json_calls",
     "markup_carrier",
     "msgpack_tree",
