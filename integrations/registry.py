@@ -22,7 +22,9 @@ ENTRY_POINTS = "taint.integrations"
 """The entry point group in which other packages name their integrations."""
 
 INTEGRATIONS = {
+    "aiobotocore": "taint.integrations.aiobotocore:AiobotocoreIntegration",
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
+    "aiosmtplib": "taint.integrations.aiosmtplib:AiosmtplibIntegration",
     "celery": "taint.integrations.celery:CeleryIntegration",
     "boto3": "taint.integrations.boto3:Boto3Integration",
     "confluent_kafka": "taint.integrations.confluent_kafka:ConfluentKafkaIntegration",
