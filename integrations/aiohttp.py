@@ -35,14 +35,13 @@ import wrapt
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
 from taint.errors import PurposeViolationError
-from taint.flows.leaving import let_go_guarded, sink_at
+from taint.flows.leaving import Pieces, sink_at
 from taint.flows.outcome import look_past
 from taint.flows.requests import CollectedFields, Table
 from taint.integrations.aiohttp_sockets import socket_patches
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import aiohttp_patches
 from taint.integrations.outgoing import Given, Message, checked, gathered, is_wanted, named, send
-from taint.policy import Address
 from taint.propagation.patches import Patch
 
 __all__ = ["AiohttpIntegration"]
@@ -245,16 +244,10 @@ def _data_anew(data: Any, body: Any) -> Any:
 class _CheckedWriter(wrapt.ObjectProxy[Any]):
     """What a body is written to, that checks each piece of it."""
 
-    _self_sink: Address
-    _self_is_fixed: bool
-    _self_index: int
+    _self_pieces: Pieces
 
     async def write(self, chunk: Any, *args: Any, **kwargs: Any) -> None:
-        (chunk,) = let_go_guarded(
-            self._self_sink, ((f"content[{self._self_index}]", chunk),), is_fixed=self._self_is_fixed
-        )
-        self._self_index += 1
-        await self.__wrapped__.write(chunk, *args, **kwargs)
+        await self.__wrapped__.write(self._self_pieces.let_go(chunk), *args, **kwargs)
 
 
 async def _write(wrapped: Callable[..., Any], request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -262,7 +255,5 @@ async def _write(wrapped: Callable[..., Any], request: Any, args: tuple[Any, ...
     if sink is None or not args:
         return await wrapped(*args, **kwargs)
     writer = _CheckedWriter(args[0])
-    writer._self_sink = sink
-    writer._self_is_fixed = "Content-Length" in request.headers
-    writer._self_index = 0
+    writer._self_pieces = Pieces(sink, "content", is_fixed="Content-Length" in request.headers)
     return await wrapped(writer, *args[1:], **kwargs)

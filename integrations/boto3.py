@@ -27,7 +27,7 @@ from typing import Any
 
 import wrapt
 
-from taint.flows.leaving import has_sinks, let_go_guarded, sink_at
+from taint.flows.leaving import Pieces, has_sinks, let_go_guarded, sink_at
 from taint.flows.outcome import look_past
 from taint.integrations.base import Integration
 from taint.policy import Address
@@ -96,14 +96,17 @@ def _names(params: Mapping[str, Any]) -> Iterator[str]:
 class _CheckedBody(wrapt.ObjectProxy[Any]):
     """A file that is checked as it is read, as often as it is: for its digest, and to be sent."""
 
-    _self_sink: Address
+    _self_pieces: Pieces
 
     def read(self, *args: Any) -> Any:
-        return let_go_guarded(self._self_sink, (("Body", self.__wrapped__.read(*args)),), is_fixed=True)[0]
+        return self._self_pieces.let_go(self.__wrapped__.read(*args))
+
+    def seek(self, *args: Any) -> Any:
+        self._self_pieces.begin()
+        return self.__wrapped__.seek(*args)
 
     def __iter__(self) -> Iterator[Any]:
-        for chunk in self.__wrapped__:
-            yield let_go_guarded(self._self_sink, (("Body", chunk),), is_fixed=True)[0]
+        return map(self._self_pieces.let_go, self.__wrapped__)
 
 
 def has_cloud_sinks() -> bool:
@@ -131,7 +134,7 @@ def checked_params(operation: str, params: Mapping[str, Any], endpoint: str) -> 
     params = {**params, **dict(zip((name for name, _ in parts), let_go_guarded(sink, parts), strict=True))}
     if hasattr(body, "read"):
         checked = _CheckedBody(body)
-        checked._self_sink = sink
+        checked._self_pieces = Pieces(sink, "Body", is_fixed=True, is_numbered=False)
         params["Body"] = checked
     return params
 
