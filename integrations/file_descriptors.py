@@ -57,9 +57,11 @@ def _path_of(descriptor: int) -> str | None:
 def _open(wrapped: Callable[..., int], _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
     __tracebackhide__ = True  # As in `carry_out`.
     if has_sinks("file") and kwargs.get("dir_fd") is None:
-        path = args[0] if args else kwargs["path"]
-        flags = args[1] if len(args) > 1 else kwargs["flags"]
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        given: dict[str, Any] = {**dict(zip(("path", "flags"), args, strict=False)), **kwargs}
+        path: Any = given.get("path")
+        flags: Any = given.get("flags")
+        is_named = isinstance(path, str | bytes | os.PathLike) and isinstance(flags, int)  # Else it is refused.
+        if is_named and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             sink = sink_of_path(os.fsdecode(path))
             if sink is not None:
                 let_go_guarded(sink, (("path", os.fspath(path)),), is_fixed=True)  # Nothing can stand for a name.

@@ -453,6 +453,8 @@ def test_errors_are_native(exports: Path, drafts: Path) -> None:
         lambda: os.write(99_999, b"x"),
         lambda: os.write(1),  # type: ignore[call-arg]  # As above.
         lambda: os.open(drafts / "none", os.O_RDONLY),
+        lambda: os.open(),  # type: ignore[call-arg]  # As above.
+        lambda: os.open(1.5, os.O_WRONLY),  # type: ignore[arg-type]  # As above.
     ]
 
     def refused() -> list[tuple[type, str]]:
