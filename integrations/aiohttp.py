@@ -1,16 +1,19 @@
 """aiohttp: a request to a host that the policy declares as a sink is checked before it is sent, at each redirect.
 
-Source: responses of our own hosts, by their envelopes.
+Source: responses of our own hosts, by their envelopes; messages that a server's `WebSocketResponse` receives, by what
+`collected=`, or the policy's table `[collected]`, says of `WEBSOCKET /chat/{room}`: of JSON each leaf by its name.
 
 Sink: every address that the policy declares, `[sinks."ads.api"] at = { http = ["https://api.ads.example/*"] }`.
 
 Covered: requests of a `ClientSession`: the path, the query and `params`, headers, cookies, `json`, `data`, `FormData`,
 credentials of basic authentication. They are checked before anything is connected. A body that is made as it is sent
 is checked piece by piece: what came before the piece that is stopped has left. In mode `redact` the length is
-right; a body whose length was promised is stopped instead.
+right; a body whose length was promised is stopped instead. Messages that a client's WebSocket sends, to `wss://` or
+`ws://`, text, bytes and JSON, each before it is sent.
 
-Not covered: messages of WebSockets; an address that was made a `yarl.URL` of before; what a client middleware adds to
-a request; servers.
+Not covered: an address that was made a `yarl.URL` of before; what a client middleware adds to a request; servers, but
+for WebSockets. Messages carry no envelope: that labels go to our own hosts without one is a gap, and that they go to a
+client of ours is counted as lost.
 
     import taint
     taint.install(integrations=["aiohttp"])
@@ -32,12 +35,13 @@ import wrapt
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
 from taint.errors import PurposeViolationError
-from taint.flows.leaving import let_go_guarded, sink_at
+from taint.flows.leaving import Pieces, sink_at
 from taint.flows.outcome import look_past
+from taint.flows.requests import CollectedFields, Table
+from taint.integrations.aiohttp_sockets import socket_patches
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import aiohttp_patches
 from taint.integrations.outgoing import Given, Message, checked, gathered, is_wanted, named, send
-from taint.policy import Address
 from taint.propagation.patches import Patch
 
 __all__ = ["AiohttpIntegration"]
@@ -48,10 +52,24 @@ _given_url: ContextVar[str | None] = ContextVar("taint_aiohttp_url", default=Non
 
 
 class AiohttpIntegration(Integration):
-    """Checks requests before they are sent."""
+    """Checks requests and messages before they are sent, and labels messages that a server receives.
+
+    Args:
+        collected: Patterns of fields, each with its `taint.Collected`, or routes, each with a table of those; see
+            `docs/policy.md`, "Fields of requests". The policy's own table holds beside it.
+        subject: Gives whose request it is, as an opaque key, from the `web.Request`; nobody's by default.
+
+    Raises:
+        ConfigurationError: `collected` is not usable as written.
+    """
 
     identifier = "aiohttp"
     requires = ("aiohttp>=3.9",)
+
+    def __init__(self, *, collected: Table | None = None, subject: Callable[[Any], object] | None = None) -> None:
+        super().__init__()
+        self._fields = CollectedFields(collected)
+        self._subject = subject
 
     def _install(self) -> None:
         import aiohttp
@@ -80,6 +98,7 @@ class AiohttpIntegration(Integration):
             )
         )
         self._wrap(aiohttp_patches())
+        self._wrap(socket_patches(self._fields, self._subject))
 
 
 def _credentials(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -225,16 +244,10 @@ def _data_anew(data: Any, body: Any) -> Any:
 class _CheckedWriter(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """What a body is written to, that checks each piece of it."""
 
-    _self_sink: Address
-    _self_is_fixed: bool
-    _self_index: int
+    _self_pieces: Pieces
 
     async def write(self, chunk: Any, *args: Any, **kwargs: Any) -> None:
-        (chunk,) = let_go_guarded(
-            self._self_sink, ((f"content[{self._self_index}]", chunk),), is_fixed=self._self_is_fixed
-        )
-        self._self_index += 1
-        await self.__wrapped__.write(chunk, *args, **kwargs)
+        await self.__wrapped__.write(self._self_pieces.let_go(chunk), *args, **kwargs)
 
 
 async def _write(wrapped: Callable[..., Any], request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -242,7 +255,5 @@ async def _write(wrapped: Callable[..., Any], request: Any, args: tuple[Any, ...
     if sink is None or not args:
         return await wrapped(*args, **kwargs)
     writer = _CheckedWriter(args[0])
-    writer._self_sink = sink
-    writer._self_is_fixed = "Content-Length" in request.headers
-    writer._self_index = 0
+    writer._self_pieces = Pieces(sink, "content", is_fixed="Content-Length" in request.headers)
     return await wrapped(writer, *args[1:], **kwargs)

@@ -9,7 +9,7 @@ Covered: every operation of every client and resource (`put_object`, `publish`, 
 `put_item`, ...), each parameter by its name; `upload_file`, `upload_fileobj` and multipart uploads. A body that is a
 file is checked as it is read, and stopped, since its length is promised.
 
-Not covered: presigned URLs, which others send to; sessions of aiobotocore.
+Not covered: presigned URLs, which others send to.
 
     import taint
     taint.install(integrations=["boto3"])
@@ -27,13 +27,13 @@ from typing import Any
 
 import wrapt
 
-from taint.flows.leaving import has_sinks, let_go_guarded, sink_at
+from taint.flows.leaving import Pieces, has_sinks, let_go_guarded, sink_at
 from taint.flows.outcome import look_past
 from taint.integrations.base import Integration
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
-__all__ = ["Boto3Integration", "sink_of"]
+__all__ = ["Boto3Integration", "checked_params", "has_cloud_sinks", "sink_of"]
 
 _NAMES = (
     *("TopicArn", "TargetArn", "QueueUrl", "StreamName", "StreamARN", "DeliveryStreamName", "EventBusName"),
@@ -96,28 +96,52 @@ def _names(params: Mapping[str, Any]) -> Iterator[str]:
 class _CheckedBody(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A file that is checked as it is read, as often as it is: for its digest, and to be sent."""
 
-    _self_sink: Address
+    _self_pieces: Pieces
 
     def read(self, *args: Any) -> Any:
-        return let_go_guarded(self._self_sink, (("Body", self.__wrapped__.read(*args)),), is_fixed=True)[0]
+        return self._self_pieces.let_go(self.__wrapped__.read(*args))
+
+    def seek(self, *args: Any) -> Any:
+        self._self_pieces.begin()
+        return self.__wrapped__.seek(*args)
 
     def __iter__(self) -> Iterator[Any]:
-        for chunk in self.__wrapped__:
-            yield let_go_guarded(self._self_sink, (("Body", chunk),), is_fixed=True)[0]
+        return map(self._self_pieces.let_go, self.__wrapped__)
 
 
-def _call(wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def has_cloud_sinks() -> bool:
+    """Tell, at next to no cost, whether the policy declares a sink that a call may go to."""
+    return any(map(has_sinks, ("bucket", "topic", "http")))
+
+
+def checked_params(operation: str, params: Mapping[str, Any], endpoint: str) -> Mapping[str, Any]:
+    """Check what a call sends; gives the parameters as they may go.
+
+    Args:
+        operation: As `sink_of`.
+        params: As `sink_of`.
+        endpoint: As `sink_of`.
+
+    Raises:
+        PurposeViolationError: One of them may not go.
+    """
     __tracebackhide__ = True  # As in `carry_out`.
-    if not any(map(has_sinks, ("bucket", "topic", "http"))):
-        return wrapped(*args, **kwargs)
-    operation, params = (*args, *kwargs.values())
-    sink = sink_of(operation, params, client.meta.endpoint_url)
+    sink = sink_of(operation, params, endpoint)
     if sink is None:
-        return wrapped(operation, params)
+        return params
     body = params.get("Body")
     parts = [(name, value) for name, value in params.items() if not hasattr(value, "read")]
     params = {**params, **dict(zip((name for name, _ in parts), let_go_guarded(sink, parts), strict=True))}
     if hasattr(body, "read"):
-        params["Body"] = _CheckedBody(body)
-        params["Body"]._self_sink = sink
-    return wrapped(operation, params)
+        checked = _CheckedBody(body)
+        checked._self_pieces = Pieces(sink, "Body", is_fixed=True, is_numbered=False)
+        params["Body"] = checked
+    return params
+
+
+def _call(wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True  # As in `carry_out`.
+    if not has_cloud_sinks():
+        return wrapped(*args, **kwargs)
+    operation, params = (*args, *kwargs.values())
+    return wrapped(operation, checked_params(operation, params, client.meta.endpoint_url))

@@ -14,12 +14,13 @@ from typing import Any
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import carry, exact
 from taint.carriers.values import apply_labels, labels_of
-from taint.envelopes.asgi import is_answering, labelled_body, labels_of_fields
+from taint.envelopes.asgi import is_answering, kept_body, labelled_body, labels_of_fields
 from taint.envelopes.http import HEADER, add_to_request, is_own, read_response
 from taint.flows.uploads import labelled_file
 from taint.integrations.outgoing import Message, add_sender
+from taint.labels import Labels
 from taint.losses import count_loss
-from taint.propagation.json_tree import labelled_json
+from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch
 
@@ -33,11 +34,14 @@ __all__ = [
     "requests_patches",
     "send_envelope",
     "with_envelope",
+    "with_labelled_data",
     "with_labelled_form",
 ]
 
 _LABELLED = "_taint_labelled"
 _PART = re.compile(r"(?:json|data|content|files)(?![A-Za-z0-9_])")
+
+_JSON = re.compile(r"[/+]json\b", re.IGNORECASE)
 
 
 def send_envelope(message: Message) -> None:
@@ -235,31 +239,68 @@ def flask_patches() -> Iterator[Patch]:
     yield Patch(werkzeug.wrappers.Request, "_load_form_data", load_form)
 
 
+def _about(request: Any) -> Any:
+    """Give the environ or the scope of a Django request."""
+    return getattr(request, "environ", None) or getattr(request, "scope", None) or {}
+
+
+def _labelled_query(query: Any, labels_of_field: Callable[[str], Labels], own: Callable[[Any], Any]) -> Any:
+    labelled = query.copy()
+    for name, values in query.lists():
+        labelled.setlist(name, [apply_labels(own(value), labels_of_field(name)) for value in values])
+    labelled._mutable = query._mutable
+    return labelled
+
+
+def _label_uploads(files: Any, labels_of_field: Callable[[str], Labels]) -> None:
+    for name, uploads in files.lists():
+        for upload in uploads:
+            upload._name = apply_labels(upload.name, labels_of_field(name))
+            upload.file = labelled_file(upload.file, labels_of_field(name))
+
+
+def with_labelled_data(request: Any, data: Any, files: Any, media_type: str) -> Any:
+    """Label what a parser of the program's made of a Django request's body: parsers copy by C code.
+
+    Labels: of the envelope, joined to those that are there: of a form by its fields; of JSON by its leaves; of any
+    other document on all of it.
+
+    Args:
+        request: Django's own.
+        data: What the parser gave, forms as a `QueryDict`.
+        files: What else it gave; labelled in place.
+        media_type: Of the body.
+    """
+    labels_of_field = labels_of_fields(_about(request))
+    if labels_of_field is None or data is getattr(request, "_post", None):  # Read by Django, and labelled.
+        return data
+    _label_uploads(files, labels_of_field)
+    if hasattr(data, "setlist"):
+        return _labelled_query(data, labels_of_field, lambda value: value)
+    body = kept_body(_about(request))
+    if isinstance(body, bytes) and _JSON.search(media_type):
+        try:
+            return label_json_values(data, body)
+        except UnicodeDecodeError:  # It has another encoding: all of it is labelled.
+            pass
+    return apply_labels(data, body if isinstance(body, Labels) else labels_of(body))
+
+
 def django_patches() -> Iterator[Patch]:
     """Give what to wrap so that Django's bodies and forms keep labels: it has every response made exact bytes."""
     import django.http.request
     import django.http.response
 
-    def about(request: Any) -> Any:
-        return getattr(request, "environ", None) or getattr(request, "scope", None) or {}
-
     def body(wrapped: Callable[..., bytes], request: Any, _args: Any, _kwargs: Any) -> bytes:
-        return labelled_body(about(request), wrapped())
+        return labelled_body(_about(request), wrapped())
 
     def load_form(wrapped: Callable[..., None], request: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
-        labels_of_field = labels_of_fields(about(request))
+        labels_of_field = labels_of_fields(_about(request))
         if labels_of_field is None or not hasattr(request, "_files"):
             return
-        labelled = request._post.copy()
-        for name, values in request._post.lists():
-            labelled.setlist(name, [apply_labels(exact(value), labels_of_field(name)) for value in values])
-        labelled._mutable = request._post._mutable
-        request._post = labelled
-        for name, uploads in request._files.lists():
-            for upload in uploads:
-                upload._name = apply_labels(upload.name, labels_of_field(name))
-                upload.file = labelled_file(upload.file, labels_of_field(name))
+        request._post = _labelled_query(request._post, labels_of_field, exact)
+        _label_uploads(request._files, labels_of_field)
 
     def make_bytes(wrapped: Callable[..., bytes], _response: Any, args: Any, kwargs: Any) -> bytes:
         content = wrapped(*args, **kwargs)
@@ -269,7 +310,13 @@ def django_patches() -> Iterator[Patch]:
         data = value if isinstance(value, bytes) else value.encode()
         return data if data == content else carry(content, labels_of(value))
 
+    def content(wrapped: Callable[..., bytes], response: Any, _args: Any, _kwargs: Any) -> bytes:
+        # It joins pieces by C code; of a response that is sent by ASGI it is what is sent.
+        pieces: list[bytes] = response._container
+        return pieces[0] if len(pieces) == 1 and coverage_of(pieces[0]) else wrapped()
+
     yield Patch(django.http.response.HttpResponseBase, "make_bytes", make_bytes)
+    yield Patch(django.http.response.HttpResponse, "content", content)
     yield Patch(django.http.request.HttpRequest, "body", body)
     yield Patch(django.http.request.HttpRequest, "_load_post_and_files", load_form)
 

@@ -8,8 +8,8 @@ Covered: `KafkaProducer.send` and what a `KafkaConsumer` gives, by iteration or 
 deserializers: the leaves of JSON exactly, anything else as a whole. The envelope is of the bytes that are sent and of
 their topic; consumers that do not know it see one header more.
 
-Not covered: keys of records and headers, whose labels are counted as lost; the admin client; `confluent-kafka`, whose
-classes are compiled: `taint.integrations.kafka.record_headers` and `record_value` are for programs that use it.
+Not covered: keys of records and headers, whose labels are counted as lost; the admin client. `confluent-kafka` has an
+integration of its own; `taint.integrations.kafka.record_headers` and `record_value` are for programs with another one.
 
     import taint
     taint.install(integrations=["kafka"])

@@ -7,23 +7,28 @@ that its envelopes are kept together, one a line, and all of them count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from taint.carriers.operations import coverage_of
-from taint.carriers.proxy import carry, exact
-from taint.carriers.values import labels_of
-from taint.envelopes.carrying import arrived, leaving
-from taint.envelopes.envelope import MESSAGE_BYTES
+from taint.carriers.proxy import exact
+from taint.integrations.redis_envelopes import (
+    Command,
+    Step,
+    context_of,
+    first_of,
+    labelled_by,
+    name_of,
+    plain_of,
+    sealed,
+    side_of,
+)
+from taint.integrations.redis_members import MEMBERS
+from taint.integrations.redis_streams import STREAMS, keys_of_streams
+from taint.integrations.redis_unfollowed import unfollowed
 from taint.losses import count_loss
 
-__all__ = ["SUFFIX", "Command", "Step", "step_of"]
-
-SUFFIX = ":taint-labels"
-
-Command = tuple[tuple[Any, ...], dict[str, Any]]
-"""A command's arguments and the client's options for it."""
+__all__ = ["step_of"]
 
 _CONDITIONAL = """
 local answer = redis.call(unpack(ARGV, 3, 2 + tonumber(ARGV[1])))
@@ -63,57 +68,16 @@ return {answer, envelopes}
 """Reads or takes elements with their envelopes, which go with the last of equal ones. ARGV: the command's name, it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is sent instead of one command.
-
-    Args:
-        commands: In this order; in one transaction where there are several.
-        answer: Makes the command's answer of theirs.
-    """
-
-    commands: tuple[Command, ...]
-    answer: Callable[[Sequence[Any]], Any]
+_PUBLISH = """
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return redis.call('PUBLISH', ARGV[3], ARGV[4])
+"""
+"""Sends an envelope, and nothing in between, before its message. ARGV: the channel beside, it, channel, message."""
 
 
-def _side(key: Any) -> Any:
-    return exact(key) + (SUFFIX.encode() if isinstance(key, bytes) else SUFFIX)
-
-
-def _name(text: Any) -> str:
-    plain = exact(text)
-    return plain.decode("utf-8", "surrogateescape") if isinstance(plain, bytes) else str(plain)
-
-
-def _context(key: Any, field: Any = None) -> str:
-    return f"redis.{_name(key)}" if field is None else f"redis.{_name(key)}.{_name(field)}"
-
-
-def _sealed(value: Any, context: str) -> str | None:
-    """Give the envelope of a value as it is stored."""
-    if not isinstance(value, str | bytes):
-        labels = labels_of(value)
-        if not labels:
-            return None
-        value = carry(repr(exact(value)), labels)  # As the client's encoder writes numbers.
-    return leaving(value, channel="redis", context=context, max_bytes=MESSAGE_BYTES)
-
-
-def _labelled(value: Any, envelopes: Any, context: str) -> Any:
-    """Label a value that was read; of equal elements all envelopes count."""
-    if value is None or envelopes is None or not isinstance(value, str | bytes):
-        return value
-    labelled: Any = value
-    for envelope in envelopes.split(b"\n") if isinstance(envelopes, bytes) else envelopes.split("\n"):
-        labelled = arrived(labelled, envelope, channel="redis", context=context)
-    return labelled
-
-
-def _first(answers: Sequence[Any]) -> Any:
-    return answers[0]
-
-
-def step_of(args: tuple[Any, ...], options: dict[str, Any], is_kept: Callable[[str], bool]) -> Step | None:
+def step_of(
+    args: tuple[Any, ...], options: dict[str, Any], is_kept: Callable[[str], bool], *, is_queued: bool = False
+) -> Step | None:
     """Say what is sent instead of a command; None where it is sent as it is.
 
     Labels: of the values that it writes, in envelopes. Of a command that is not known here they are counted as lost.
@@ -122,54 +86,57 @@ def step_of(args: tuple[Any, ...], options: dict[str, Any], is_kept: Callable[[s
         args: The command.
         options: The client's, for its answer.
         is_kept: Tells by a key's name whether its values have envelopes.
+        is_queued: It stands in a pipeline.
     """
     name = str(args[0]).upper()
     make = _STEPS.get(name)
-    keys = args[1 :: _EACH.get(name, len(args))]
-    if make is None or len(args) < 2 or not any(is_kept(_name(key)) for key in keys):  # noqa: PLR2004  # Name and key.
-        if make is None and name not in _OWN and any(coverage_of(value) for value in args[1:]):
-            count_loss(f"redis {name}" if name.replace(" ", "").isalpha() else "redis")
+    if len(args) < 2 or (make is not None and not any(is_kept(name_of(key)) for key in _keys(name, args))):  # noqa: PLR2004  # Name and key.
         return None
-    return make(tuple(exact(value) if at < 2 else value for at, value in enumerate(args)), options)  # noqa: PLR2004  # As above.
+    if make is None:
+        if name not in _OWN and any(coverage_of(value) for value in args[1:]):
+            count_loss(f"redis {name}" if name.replace(" ", "").isalpha() else "redis")
+        return unfollowed(name, args, options, is_kept, is_queued=is_queued)
+    step = make(tuple(exact(value) if at < 2 else value for at, value in enumerate(args)), options)  # noqa: PLR2004  # As above.
+    if is_queued and step is not None and step.then is not None:
+        return unfollowed(name, args, options, is_kept, is_queued=True)
+    return step
+
+
+def _keys(name: str, args: tuple[Any, ...]) -> Sequence[Any]:
+    return keys_of_streams(args) if name in {"XREAD", "XREADGROUP"} else args[1 :: _EACH.get(name, len(args))]
 
 
 _EACH = {"DEL": 1, "UNLINK": 1, "MGET": 1, "MSET": 2}
 """How far keys are apart in a command that has several."""
 _OWN = frozenset(("SELECT", "AUTH", "HELLO"))
-
-
-def _plain(args: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(map(exact, args))
-
-
 _TTL = {"EX": 2, "PX": 2, "EXAT": 2, "PXAT": 2, "KEEPTTL": 1}
 
 
 def _set(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     _, key, value, *rest = args
-    envelope = _sealed(value, _context(key))
+    envelope = sealed(value, context_of(key))
     words = [str(word).upper() for word in rest]
     ttl: list[Any] = []
     for at, word in enumerate(words):
         if word in _TTL:
             ttl = rest[at : at + _TTL[word]]
             break
-    beside = ("DEL", _side(key)) if envelope is None else ("SET", _side(key), envelope, *ttl)
-    main = _plain(args)
+    beside = ("DEL", side_of(key)) if envelope is None else ("SET", side_of(key), envelope, *ttl)
+    main = plain_of(args)
     if "GET" in words:
-        commands: tuple[Command, ...] = ((("GET", _side(key)), {}), (main, options), (beside, {}))
-        return Step(commands, lambda answers: _labelled(answers[1], answers[0], _context(key)))
+        commands: tuple[Command, ...] = ((("GET", side_of(key)), {}), (main, options), (beside, {}))
+        return Step(commands, lambda answers: labelled_by(answers[1], answers[0], context_of(key)))
     if {"NX", "XX"} & set(words):
-        script = ("EVAL", _CONDITIONAL, 2, key, _side(key), len(main), "", *main, *beside)
+        script = ("EVAL", _CONDITIONAL, 2, key, side_of(key), len(main), "", *main, *beside)
         return Step(((script, {}),), lambda answers: True if answers[0] in (b"OK", "OK", True) else None)
-    return Step(((main, options), (beside, {})), _first)
+    return Step(((main, options), (beside, {})), first_of)
 
 
 def _setex(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     name, key, ttl, value = args
-    envelope = _sealed(value, _context(key))
-    beside = ("DEL", _side(key)) if envelope is None else (name, _side(key), ttl, envelope)
-    return Step(((_plain(args), options), (beside, {})), _first)
+    envelope = sealed(value, context_of(key))
+    beside = ("DEL", side_of(key)) if envelope is None else (name, side_of(key), ttl, envelope)
+    return Step(((plain_of(args), options), (beside, {})), first_of)
 
 
 def _setnx(args: tuple[Any, ...], _options: dict[str, Any]) -> Step:
@@ -182,19 +149,19 @@ def _mset(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     pairs = [(exact(key), value) for key, value in zip(args[1::2], args[2::2], strict=True)]
     written: list[Any] = []
     for key, value in pairs:
-        envelope = _sealed(value, _context(key))
+        envelope = sealed(value, context_of(key))
         if envelope is not None:
-            written += (_side(key), envelope)
-    commands: list[Command] = [(_plain(args), options), (("DEL", *(_side(key) for key, _ in pairs)), {})]
+            written += (side_of(key), envelope)
+    commands: list[Command] = [(plain_of(args), options), (("DEL", *(side_of(key) for key, _ in pairs)), {})]
     if written:
         commands.append((("MSET", *written), {}))
-    return Step(tuple(commands), _first)
+    return Step(tuple(commands), first_of)
 
 
 def _get(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     name, key, *rest = args
-    beside = (name, _side(key), *rest)
-    return Step(((args, options), (beside, {})), lambda answers: _labelled(answers[0], answers[1], _context(key)))
+    beside = (name, side_of(key), *rest)
+    return Step(((args, options), (beside, {})), lambda answers: labelled_by(answers[0], answers[1], context_of(key)))
 
 
 def _mget(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
@@ -202,18 +169,18 @@ def _mget(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
 
     def answer(answers: Sequence[Any]) -> Any:
         found = zip(answers[0], answers[1], keys, strict=True)
-        return [_labelled(value, envelope, _context(key)) for value, envelope, key in found]
+        return [labelled_by(value, envelope, context_of(key)) for value, envelope, key in found]
 
-    return Step(((_plain(args), options), (("MGET", *map(_side, keys)), {})), answer)
+    return Step(((plain_of(args), options), (("MGET", *map(side_of, keys)), {})), answer)
 
 
 def _delete(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
-    return Step(((_plain(args), options), ((args[0], *map(_side, args[1:])), {})), _first)
+    return Step(((plain_of(args), options), ((args[0], *map(side_of, args[1:])), {})), first_of)
 
 
 def _expire(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     name, key, *rest = args
-    return Step(((args, options), ((name, _side(key), *rest), {})), _first)
+    return Step(((args, options), ((name, side_of(key), *rest), {})), first_of)
 
 
 def _hset(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
@@ -221,21 +188,21 @@ def _hset(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     fields = [exact(field) for field in pairs[::2]]
     written: list[Any] = []
     for field, value in zip(fields, pairs[1::2], strict=True):
-        envelope = _sealed(value, _context(key, field))
+        envelope = sealed(value, context_of(key, field))
         if envelope is not None:
             written += (field, envelope)
-    commands: list[Command] = [(_plain(args), options), (("HDEL", _side(key), *fields), {})]
+    commands: list[Command] = [(plain_of(args), options), (("HDEL", side_of(key), *fields), {})]
     if written:
-        commands.append((("HSET", _side(key), *written), {}))
-    return Step(tuple(commands), _first)
+        commands.append((("HSET", side_of(key), *written), {}))
+    return Step(tuple(commands), first_of)
 
 
 def _hget(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
     _, key, field = args
-    beside = ("HGET", _side(key), field)
+    beside = ("HGET", side_of(key), field)
     return Step(
-        ((_plain(args), options), (beside, {})),
-        lambda answers: _labelled(answers[0], answers[1], _context(key, field)),
+        ((plain_of(args), options), (beside, {})),
+        lambda answers: labelled_by(answers[0], answers[1], context_of(key, field)),
     )
 
 
@@ -244,9 +211,9 @@ def _hmget(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
 
     def answer(answers: Sequence[Any]) -> Any:
         found = zip(answers[0], answers[1], fields, strict=True)
-        return [_labelled(value, envelope, _context(key, field)) for value, envelope, field in found]
+        return [labelled_by(value, envelope, context_of(key, field)) for value, envelope, field in found]
 
-    return Step(((_plain(args), options), (("HMGET", _side(key), *fields), {})), answer)
+    return Step(((plain_of(args), options), (("HMGET", side_of(key), *fields), {})), answer)
 
 
 def _hgetall(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
@@ -254,48 +221,62 @@ def _hgetall(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
 
     def answer(answers: Sequence[Any]) -> Any:
         values, envelopes = answers
-        return {field: _labelled(value, envelopes.get(field), _context(key, field)) for field, value in values.items()}
+        return {
+            field: labelled_by(value, envelopes.get(field), context_of(key, field)) for field, value in values.items()
+        }
 
-    return Step(((args, options), (("HGETALL", _side(key)), {})), answer)
+    return Step(((args, options), (("HGETALL", side_of(key)), {})), answer)
 
 
 def _hdel(args: tuple[Any, ...], options: dict[str, Any]) -> Step:
-    return Step(((_plain(args), options), (("HDEL", _side(args[1]), *_plain(args[2:])), {})), _first)
+    return Step(((plain_of(args), options), (("HDEL", side_of(args[1]), *plain_of(args[2:])), {})), first_of)
 
 
 def _push(args: tuple[Any, ...], options: dict[str, Any]) -> Step | None:
     _, key, *elements = args
     written: list[Any] = []
     for element in elements:
-        envelope = _sealed(element, _context(key))
+        envelope = sealed(element, context_of(key))
         if envelope is not None:
             written += (exact(element), envelope)
-    main = _plain(args)
+    main = plain_of(args)
     if not written:
         return (
             None
             if all(value is plain for value, plain in zip(args, main, strict=True))
-            else Step(((main, options),), _first)
+            else Step(((main, options),), first_of)
         )
-    return Step(((("EVAL", _PUSH, 2, key, _side(key), len(main), *main, *written), {}),), _first)
+    return Step(((("EVAL", _PUSH, 2, key, side_of(key), len(main), *main, *written), {}),), first_of)
 
 
 def _take(args: tuple[Any, ...], _options: dict[str, Any]) -> Step:
     name, key = str(args[0]).upper(), args[1]
-    script = ("EVAL", _TAKE, 2, key, _side(key), name, name, *args[1:])
+    script = ("EVAL", _TAKE, 2, key, side_of(key), name, name, *args[1:])
 
     def answer(answers: Sequence[Any]) -> Any:
         found, envelopes = answers[0]
         if not isinstance(found, list):
-            return _labelled(found, envelopes[0] if envelopes else None, _context(key))
+            return labelled_by(found, envelopes[0] if envelopes else None, context_of(key))
         envelopes = [*envelopes, *[None] * (len(found) - len(envelopes))]
-        items = [_labelled(item, own, _context(key)) for item, own in zip(found, envelopes, strict=True)]
+        items = [labelled_by(item, own, context_of(key)) for item, own in zip(found, envelopes, strict=True)]
         return set(items) if name == "SMEMBERS" else items
 
     return Step(((script, {}),), answer)
 
 
+def _publish(args: tuple[Any, ...], options: dict[str, Any]) -> Step | None:
+    _, channel, message = args
+    envelope = sealed(message, context_of("channel", channel))
+    if envelope is None:
+        return None if exact(message) is message else Step(((plain_of(args), options),), first_of)
+    script = ("EVAL", _PUBLISH, 0, side_of(channel), envelope, channel, exact(message))
+    return Step(((script, {}),), first_of)
+
+
 _STEPS: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], Step | None]] = {
+    **MEMBERS,
+    **STREAMS,
+    "PUBLISH": _publish,
     "SET": _set,
     "SETNX": _setnx,
     "MSET": _mset,

@@ -22,9 +22,12 @@ ENTRY_POINTS = "taint.integrations"
 """The entry point group in which other packages name their integrations."""
 
 INTEGRATIONS = {
+    "aiobotocore": "taint.integrations.aiobotocore:AiobotocoreIntegration",
     "aiohttp": "taint.integrations.aiohttp:AiohttpIntegration",
+    "aiosmtplib": "taint.integrations.aiosmtplib:AiosmtplibIntegration",
     "celery": "taint.integrations.celery:CeleryIntegration",
     "boto3": "taint.integrations.boto3:Boto3Integration",
+    "confluent_kafka": "taint.integrations.confluent_kafka:ConfluentKafkaIntegration",
     "dateutil": "taint.integrations.dateutil:DateutilIntegration",
     "django": "taint.integrations.django:DjangoIntegration",
     "email_validator": "taint.integrations.email_validator:EmailValidatorIntegration",

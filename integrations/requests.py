@@ -29,7 +29,7 @@ import wrapt
 
 from taint.carriers.proxy import carry
 from taint.carriers.values import labels_of
-from taint.flows.leaving import let_go_guarded, let_go_items, sink_at
+from taint.flows.leaving import Pieces, let_go_items, sink_at
 from taint.flows.outcome import look_past
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
@@ -166,24 +166,24 @@ def _given(request: Any) -> Given:
 class _CheckedFile(wrapt.ObjectProxy):  # type: ignore[type-arg]  # As `TaintedProxy`.
     """A file that is checked as it is read; it can still be rewound for another attempt."""
 
-    _self_sink: Address
-    _self_is_fixed: bool
+    _self_pieces: Pieces
 
     def read(self, *args: Any) -> Any:
-        return let_go_guarded(
-            self._self_sink, (("content", self.__wrapped__.read(*args)),), is_fixed=self._self_is_fixed
-        )[0]
+        return self._self_pieces.let_go(self.__wrapped__.read(*args))
+
+    def seek(self, *args: Any) -> Any:
+        self._self_pieces.begin()
+        return self.__wrapped__.seek(*args)
 
     def __iter__(self) -> Iterator[Any]:
-        return let_go_items(self._self_sink, "content", self.__wrapped__, is_fixed=self._self_is_fixed)
+        return map(self._self_pieces.let_go, self.__wrapped__)
 
 
 def _checked_stream(body: Any, sink: Address, *, is_fixed: bool) -> Any:
     if not hasattr(body, "read"):
         return let_go_items(sink, "content", body, is_fixed=is_fixed)
     file = _CheckedFile(body)
-    file._self_sink = sink
-    file._self_is_fixed = is_fixed
+    file._self_pieces = Pieces(sink, "content", is_fixed=is_fixed, is_numbered=False)
     return file
 
 

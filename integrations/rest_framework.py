@@ -1,7 +1,8 @@
 """Django REST framework: what a request's body and a serializer give is labelled.
 
-Source: what the integration `django` collects of a request's fields, where a view reads `request.data`; a
-serializer's field whose annotation says so: `phone: Annotated[str, taint.Collected("security.mfa")] = CharField()`.
+Source: what the integration `django` collects of a request's fields, where a view reads `request.data`; a body that
+came with an envelope, where `taint.envelopes` has its middleware; a serializer's field whose annotation says so:
+`phone: Annotated[str, taint.Collected("security.mfa")] = CharField()`.
 Sink: none. A response goes to whoever asked.
 
 Covered: JSON (each leaf by its name), forms and files, whatever parser reads them; serializers, nested ones and lists
@@ -28,6 +29,7 @@ from typing import Any
 from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
 from taint.integrations.django_requests import collected_in, label_uploads, labelled_query
+from taint.integrations.enveloped import with_labelled_data
 from taint.propagation.patches import Patch
 
 __all__ = ["RestFrameworkIntegration"]
@@ -52,8 +54,10 @@ def _parsed(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], k
     request = instance._request
     collection = getattr(request, "_taint", None)
     if collection is None:
-        return wrapped(*args, **kwargs)
+        data, files = wrapped(*args, **kwargs)
+        return with_labelled_data(request, data, files, instance.content_type), files
     data, files = request._taint_native(lambda: wrapped(*args, **kwargs))
+    data = with_labelled_data(request, data, files, instance.content_type)
     label_uploads(files, collection)
     is_form = hasattr(data, "setlist")
     return labelled_query(data, collection, "form") if is_form else collection.document(data), files

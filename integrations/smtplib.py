@@ -9,7 +9,7 @@ addresses. In mode `redact` a body and headers are replaced; an address that may
 nothing can stand for it. A mail to several recipients is what all of them may have.
 
 Not covered: a message that was put together by C code that drops labels: known values look for them, in each part
-as it reads; `SMTP.docmd`, other libraries.
+as it reads; `SMTP.docmd`.
 
     import taint
     taint.install(integrations=["smtplib"])
@@ -39,7 +39,7 @@ from taint.labels import NO_LABELS, Labels
 from taint.policy import Address
 from taint.propagation.patches import Patch
 
-__all__ = ["SmtplibIntegration"]
+__all__ = ["SmtplibIntegration", "checked_message", "checked_text"]
 
 
 class SmtplibIntegration(Integration):
@@ -72,23 +72,30 @@ def _given(args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, ...]
     return [*first, *args[len(names) :]], rest
 
 
-def _sendmail(wrapped: Callable[..., Any], _server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def checked_text(sender: Any, to: Any, message: Any) -> Any:
+    """Check a mail that is put together already; gives the one to be sent.
+
+    Raises:
+        PurposeViolationError: It may not go to one of its recipients.
+    """
     __tracebackhide__ = True  # As in `carry_out`.
-    if not has_sinks("mail"):
-        return wrapped(*args, **kwargs)
-    (sender, to, message, *rest), options = _given(args, kwargs, ("from_addr", "to_addrs", "msg"))
     recipients = [to] if isinstance(to, str) else list(to)
     for sink in _sinks(recipients):
         let_go_guarded(sink, (("from", sender), ("to", recipients)), is_fixed=True)
         (message,) = let_go_guarded(sink, (("message", message),))
-    return wrapped(sender, to, message, *rest, **options)
+    return message
 
 
-def _send_message(wrapped: Callable[..., Any], _server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def checked_message(sender: Any, to: Any, message: Any) -> tuple[Any, bool]:
+    """Check a message part by part.
+
+    Returns:
+        The one to be sent, and whether it goes to a sink and need not be checked again.
+
+    Raises:
+        PurposeViolationError: It may not go to one of its recipients.
+    """
     __tracebackhide__ = True  # As in `carry_out`.
-    if not has_sinks("mail"):
-        return wrapped(*args, **kwargs)
-    (message, sender, to, *rest), options = _given(args, kwargs, ("msg", "from_addr", "to_addrs"))
     recipients = ([to] if isinstance(to, str) else list(to)) if to is not None else _recipients(message)
     sinks = _sinks(recipients)
     for sink in sinks:
@@ -97,7 +104,24 @@ def _send_message(wrapped: Callable[..., Any], _server: Any, args: tuple[Any, ..
         values = let_go_guarded(sink, parts)
         if any(value is not part for value, (_, part) in zip(values, parts, strict=True)):
             message = _anew(message, values)
-    if not sinks:
+    return message, bool(sinks)
+
+
+def _sendmail(wrapped: Callable[..., Any], _server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True  # As in `carry_out`.
+    if not has_sinks("mail"):
+        return wrapped(*args, **kwargs)
+    (sender, to, message, *rest), options = _given(args, kwargs, ("from_addr", "to_addrs", "msg"))
+    return wrapped(sender, to, checked_text(sender, to, message), *rest, **options)
+
+
+def _send_message(wrapped: Callable[..., Any], _server: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    __tracebackhide__ = True  # As in `carry_out`.
+    if not has_sinks("mail"):
+        return wrapped(*args, **kwargs)
+    (message, sender, to, *rest), options = _given(args, kwargs, ("msg", "from_addr", "to_addrs"))
+    message, is_checked = checked_message(sender, to, message)
+    if not is_checked:
         return wrapped(message, sender, to, *rest, **options)
     with unchecked():
         return wrapped(message, sender, to, *rest, **options)

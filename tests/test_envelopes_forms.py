@@ -48,7 +48,7 @@ def _set_up() -> Iterator[None]:
     """The process has a key, and hosts of its own."""
     before = set_keys(EnvelopeKeys({"k1": bytes(range(32))}))
     taint.configure(policy={"envelopes": {"hosts": ["127.0.0.1:*"]}})
-    taint.install(integrations=["starlette", "fastapi", "flask", "django", "httpx", "requests"])
+    taint.install(integrations=["starlette", "fastapi", "flask", "django", "rest_framework", "httpx", "requests"])
     seen.clear()
     yield
     set_keys(before)
@@ -96,7 +96,7 @@ def flask_app() -> Any:
 
 
 @contextmanager
-def serving_django(*, is_async: bool) -> Iterator[str]:
+def serving_django(*, is_async: bool, is_rest: bool = False) -> Iterator[str]:
     """Serve a service that reads a form; Django has one configuration for all of a process."""
 
     def take(request: Any) -> Any:
@@ -107,15 +107,30 @@ def serving_django(*, is_async: bool) -> Iterator[str]:
         seen.append({**request.POST.dict(), **files})
         return JsonResponse({})
 
-    class Urls:
-        urlpatterns = (path("", take),)
-
     if not settings.configured:
         settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x", USE_TZ=True, MIDDLEWARE=[])
         django.setup()
+    from rest_framework.decorators import api_view, authentication_classes, permission_classes  # noqa: PLC0415  # It reads settings.
+    from rest_framework.response import Response  # noqa: PLC0415  # As above.
+
+    def take_by_rest(request: Any) -> Any:
+        seen.append({n: v.read() if hasattr(v, "read") else v for n, v in request.data.items()})
+        return Response(seen[-1].get("phone") if request.query_params else {})
+
+    rest = api_view(["POST"])(authentication_classes([])(permission_classes([])(take_by_rest)))
+
+    class Urls:
+        urlpatterns = (path("", rest if is_rest else take),)
+
     # 10: bodies and files go through files on disk, where no carrier follows.
     with (
-        override_settings(ROOT_URLCONF=Urls, MIDDLEWARE=[], ALLOWED_HOSTS=["*"], FILE_UPLOAD_MAX_MEMORY_SIZE=10),
+        override_settings(
+            ROOT_URLCONF=Urls,
+            MIDDLEWARE=[],
+            ALLOWED_HOSTS=["*"],
+            FILE_UPLOAD_MAX_MEMORY_SIZE=10,
+            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},  # It is of an application that is not installed here.
+        ),
         serving_asgi(EnvelopeMiddleware(ASGIHandler()))
         if is_async
         else serving_wsgi(WSGIEnvelopeMiddleware(WSGIHandler())) as url,
@@ -131,6 +146,8 @@ SERVICES: dict[str, Any] = {
     "flask": lambda: serving_wsgi(flask_app()),
     "django": lambda: serving_django(is_async=False),
     "django-asgi": lambda: serving_django(is_async=True),
+    "rest_framework": lambda: serving_django(is_async=False, is_rest=True),
+    "rest_framework-asgi": lambda: serving_django(is_async=True, is_rest=True),
 }
 
 
@@ -212,7 +229,7 @@ def test_clients_say_which_field(service: str, client: Any) -> None:
     assert not taint.labels_of([labelled["name"], *plain.values()])
 
 
-@pytest.mark.parametrize("name", ["starlette", "flask", "django"])
+@pytest.mark.parametrize("name", ["starlette", "flask", "django", "rest_framework"])
 def test_joined_to_what_is_collected(name: str) -> None:
     """What the policy says of a field is joined to what its envelope says."""
     fields = {"phone": {"purpose": "advertising"}, "file": {"purpose": "advertising"}}
@@ -223,12 +240,35 @@ def test_joined_to_what_is_collected(name: str) -> None:
     assert purposes() == {"name": SECURITY, "phone": both, "file": both}
 
 
-@pytest.mark.parametrize("name", ["django", "django-asgi"])
+@pytest.mark.parametrize("name", ["django", "django-asgi", "rest_framework", "rest_framework-asgi"])
 def test_raw_body(name: str) -> None:
-    """The leaf of a JSON body that is labelled is labelled in Django, by WSGI and by ASGI, and no other one."""
+    """The leaf of a JSON body that is labelled is labelled in Django and its REST framework, and no other one."""
     with SERVICES[name]() as url:
         post(url, json.dumps({"name": "b", "phone": phone()}).encode(), "application/json")
     assert purposes() == {"name": frozenset(), "phone": SECURITY}
+
+
+@pytest.mark.parametrize("name", ["rest_framework", "rest_framework-asgi"])
+def test_answer_of_rest_framework(name: str) -> None:
+    """What Django REST framework renders of a labelled value arrives labelled; what it renders of others does not."""
+    with SERVICES[name]() as url:
+        for number, expected in ((phone(), SECURITY), (PHONE, set())):
+            answer = httpx.post(f"{url}?echo=1", json={"phone": number}, timeout=20).json()
+            assert answer == PHONE
+            assert {p for label in taint.labels_of(answer) for p in label.purposes} == expected
+
+
+def test_other_encoding_in_rest_framework() -> None:
+    """A JSON body in another encoding than UTF-8 is labelled as a whole."""
+    for number in (phone(), PHONE):
+        text = '{"name": "Ä", "phone": "' + number + '"}'
+        body = text.encode("utf-16")
+        with SERVICES["rest_framework"]() as url:
+            post(url, body, "application/json; charset=utf-16")
+    assert [one["name"] for one in seen] == ["Ä", "Ä"]
+    labelled, plain = seen
+    assert taint.labels_of(labelled["phone"]) == taint.labels_of(labelled["name"]) == taint.labels_of(phone())
+    assert not taint.labels_of(plain)
 
 
 def pointers(body: bytes) -> dict[str, set[str]]:

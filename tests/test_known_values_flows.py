@@ -246,13 +246,38 @@ def test_a_declassification_that_has_expired_is_none() -> None:
     ("pieces", "stopped_at"),
     [
         (["id,7\n", f"phone,{PHONE}\n"], "content[1][6:]"),
-        (["phone,+1 (415) 5", "55-0100\n"], None),
+        (["phone,+1 (415) 5", "55-0100\n"], "content[1]"),
+        ([b"x" * 5000 + b",+1 (41", b"5) 555-", b"0100," + b"y" * 5000], "content[2]"),
+        (["phone,", "+1 (415) 5", b"55-0100", "\n"], "content[2]"),
+        (["phone,+1 (415) 5", "55-0", "111\n"], None),
+        (["phone,9+1 (415) 5", "55-01009\n"], None),
+        (["phone,+1 (415) 5", "", [], "55-0100\n"], None),
         (["phone,+1 (415) 5", taint.label("55-0100\n", purpose="security.mfa")], "content[1]"),
+        (["phone,+1 (415) 5", taint.label("55-0100\n", purpose="advertising")], None),
+        (
+            [hashlib.sha256(b"14155550100").hexdigest()[:20], hashlib.sha256(b"14155550100").hexdigest()[20:]],
+            "content[1]",
+        ),
+        (["phone=%2B1415", "5550100&n=1"], "content[1]"),
+        (["name,Å", "+1 (415) 555-0199,+1 (415) 5", "55-0100"], "content[2]"),
     ],
-    ids=["whole", "cut", "labelled"],
+    ids=[
+        "whole",
+        "cut",
+        "cut twice",
+        "cut with a piece before",
+        "another number",
+        "a longer number",
+        "no text between",
+        "labelled",
+        "labelled for it",
+        "digest",
+        "form",
+        "beside others",
+    ],
 )
-def test_a_value_that_is_cut_between_two_pieces_is_not_found(pieces: list[str], stopped_at: str | None) -> None:
-    """What leaves as it is read is looked at piece by piece: a known value in one piece is found, a cut one is not."""
+def test_a_value_that_is_cut_between_two_pieces(pieces: list[Any], stopped_at: str | None) -> None:
+    """What leaves as it is read is looked at piece by piece, and across where they meet."""
     before = current_policy()
     sinks = {"ads": {"purpose": "advertising.audiences", "at": {"http": ["https://ads.example/*"]}}}
     set_policy(make_policy({"sinks": sinks}))
@@ -266,5 +291,26 @@ def test_a_value_that_is_cut_between_two_pieces_is_not_found(pieces: list[str], 
             with pytest.raises(taint.PurposeViolationError) as stopped:
                 list(let_go_items(sink, "content", pieces))
             assert stopped.value.violation.path == stopped_at
+            assert PHONE not in str(stopped.value)
+    finally:
+        set_policy(before)
+
+
+@pytest.mark.parametrize(("purpose", "count"), [("security.mfa", 1), ("advertising", 0)])
+def test_each_value_is_told_once(purpose: str, count: int) -> None:
+    """In mode `report` a value that is cut is told once, however small the pieces are, and not where it may go."""
+    before = current_policy()
+    sinks = {"ads": {"purpose": "advertising.audiences", "mode": "report", "at": {"http": ["https://ads.example/*"]}}}
+    set_policy(make_policy({"sinks": sinks}))
+    try:
+        sink = sink_at("http", "https://ads.example/v1")
+        assert sink is not None
+        text = f"id,phone\n7,{PHONE}\n" + "8,none\n" * 50
+        for size in (1, 3, 10, 1000):
+            pieces = [text[at : at + size] for at in range(0, len(text), size)]
+            with record(mode="report") as seen:
+                taint.label(PHONE, purpose=purpose)
+                assert "".join(let_go_items(sink, "content", pieces)) == text
+            assert len(seen.violations) == count, size
     finally:
         set_policy(before)

@@ -33,6 +33,7 @@ __all__ = [
     "answering",
     "is_answering",
     "keep_body",
+    "kept_body",
     "labelled_body",
     "labels_of_fields",
 ]
@@ -97,6 +98,11 @@ def labels_of_fields(scope: MutableMapping[str, Any]) -> Callable[[str], Labels]
     whole = flat(coverage)
     named = {} if isinstance(known, Labels) else field_labels(exact(known).decode("latin-1"), coverage)
     return lambda name: named.get(name, whole)
+
+
+def kept_body(scope: MutableMapping[str, Any]) -> bytes | Labels | None:
+    """Give what `keep_body` was told of a request; None where no envelope came with it."""
+    return scope.get(_KEY)
 
 
 def keep_body(scope: MutableMapping[str, Any], body: bytes | Labels) -> None:

@@ -137,4 +137,5 @@ _ADVICE = {
     Problem.REPLAYED: "Look for what changes bodies between the two, or stores one under another's name",
     Problem.TOO_LARGE: "Send such a body in parts, or raise max_body_bytes of the middleware",
     Problem.NO_KEY: "Set TAINT_ENVELOPE_KEYS, or taint.configure(envelope_keys=...)",
+    Problem.UNFOLLOWED: "Use a command that hands its labels on with the value",
 }

@@ -59,6 +59,8 @@ class Problem(StrEnum):
     """The body is larger than what is held back for it."""
     NO_KEY = "no-key"
     """There was nothing to sign with: labels could not be sent."""
+    UNFOLLOWED = "unfollowed"
+    """A store handed a value on, and not the envelope beside it."""
 
 
 class Opened(NamedTuple):

@@ -37,6 +37,7 @@ __all__ = [
     "SUFFIX",
     "keep_labels",
     "kept_labels",
+    "labels_beside",
     "read_csv",
     "read_file",
     "read_parquet",
@@ -74,9 +75,15 @@ def _put_both(path: Path, content: bytes, envelope: str | None) -> None:
         _side(path).unlink(missing_ok=True)
 
 
+def _bytes(path: Path) -> bytes:
+    """Read a file as it is: what `open` gives may be labelled as a whole."""
+    with io.FileIO(path) as file:
+        return file.readall()
+
+
 def _envelope(path: Path) -> bytes | None:
     with suppress(FileNotFoundError):
-        return _side(path).read_bytes().strip()
+        return _bytes(_side(path)).strip()
     return None
 
 
@@ -100,7 +107,21 @@ def read_file(path: Name) -> bytes:
     """
     path = Path(path)
     envelope = _envelope(path)  # Before the file: a newer file than side-car does not fit, and is not unlabelled.
-    return arrived(path.read_bytes(), envelope, channel="file", context=CONTEXT)
+    return arrived(_bytes(path), envelope, channel="file", context=CONTEXT)
+
+
+def labels_beside(path: Name, other: Name) -> bytes:
+    """Read a file that is to be put in the place of another. Labels: of that one's side-car, where it fits.
+
+    Args:
+        path: Of the file.
+        other: Where it will be, and its side-car is already.
+    """
+    content = _bytes(Path(path))
+    envelope = _envelope(Path(other))
+    if envelope is None or open_envelope(envelope, content, context=CONTEXT).problem is not None:
+        return content
+    return arrived(content, envelope, channel="file", context=CONTEXT)
 
 
 def _sealed(content: bytes, columns: Mapping[str, Labels]) -> str | None:
@@ -127,7 +148,7 @@ def keep_labels(path: Name, columns: Mapping[str, Labels]) -> None:
         columns: Labels by column; those of `""` are on all of it.
     """
     path = Path(path)
-    envelope = _sealed(path.read_bytes(), columns)
+    envelope = _sealed(_bytes(path), columns)
     if envelope is not None:
         _put(_side(path), envelope.encode("ascii"))
     else:
@@ -141,7 +162,7 @@ def kept_labels(path: Name) -> dict[str, Labels]:
     """
     path = Path(path)
     envelope = _envelope(path)
-    return {} if envelope is None else _opened(envelope, path.read_bytes())
+    return {} if envelope is None else _opened(envelope, _bytes(path))
 
 
 def _opened(envelope: bytes | None, content: bytes) -> dict[str, Labels]:
@@ -186,7 +207,7 @@ def read_csv(path: Name) -> list[dict[str, Any]]:
     """
     path = Path(path)
     envelope = _envelope(path)
-    content = path.read_bytes()
+    content = _bytes(path)
     columns = _opened(envelope, content)
     rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     return [{name: _labelled(value, name, columns) for name, value in row.items()} for row in rows]
@@ -224,7 +245,7 @@ def read_parquet(path: Name) -> dict[str, list[Any]]:
     pyarrow, parquet = _pyarrow()
     path = Path(path)
     envelope = _envelope(path)
-    content = path.read_bytes()
+    content = _bytes(path)
     columns = _opened(envelope, content)
     table = parquet.read_table(pyarrow.BufferReader(content))
     return {

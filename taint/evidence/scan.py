@@ -12,6 +12,7 @@ from __future__ import annotations
 import binascii
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import compress, repeat
@@ -28,12 +29,12 @@ from taint.evidence.table import PATTERNS, Kind
 from taint.evidence.words import EDGES, cut, email_forms, foldable, folded
 from taint.labels import Labels
 
-__all__ = ["Match", "scan"]
+__all__ = ["LONGEST", "Match", "scan", "scan_across"]
 
 BLOCK = 1 << 16
 """Bytes that are cut at once: their words stay in the processor's cache, which is worth a third of the time."""
-OVERLAP = 640
-"""Bytes that a block has in common with the next: more than the longest value."""
+LONGEST = 640
+"""Bytes that a block has in common with the next: more than the longest value, as it is written."""
 MAXIMUM_MATCHES = 10_000
 """Places that one scan reports: each costs a record. A payload of more is a finding without the rest."""
 
@@ -105,6 +106,26 @@ def scan(known: KnownValues, value: object, root: str = "value") -> list[Match]:
     return matches[:MAXIMUM_MATCHES]
 
 
+def scan_across(known: KnownValues, before: bytes, after: bytes, root: str) -> list[Match]:
+    """Find the known values that begin in one piece of a text and end in the next; not those in one of them.
+
+    Labels: as `scan`.
+
+    Args:
+        known: What to look for.
+        before: The end of what came before, at most `LONGEST` bytes.
+        after: The beginning of the piece, at most as many.
+        root: What the piece is called.
+    """
+    together, *alone = (part.decode(errors="replace") for part in (before + after, before, after))
+    found = scan(known, together, root)
+    if found:
+        inside = Counter((match.evidence, match.labels) for part in alone for match in scan(known, part, root))
+        across = Counter((match.evidence, match.labels) for match in found) - inside
+        found = [Match((None, root), evidence, labels) for evidence, labels in across]
+    return found
+
+
 def _is_text(leaf: object) -> bool:
     kind = type(leaf)
     return kind is str or kind is bytes or kind is bytearray or kind in _WRITTEN_OUT
@@ -174,7 +195,7 @@ def _scan_parts(known: KnownValues, parts: list[_Part]) -> list[Match]:
         if len(spans) >= MAXIMUM_MATCHES or last == len(blob):
             break
         # The next block begins at a word, a little before this one ends.
-        back = words.find(b" ", max(first + 1, last - OVERLAP), last)
+        back = words.find(b" ", max(first + 1, last - LONGEST), last)
         first = back + 1 if back >= 0 else last
     found: list[Match] = []
     for (start, _, evidence), labels in sorted(spans.items()):

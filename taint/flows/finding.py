@@ -10,14 +10,14 @@ from taint.carriers.containers import Step, is_atomic, path_text, walk
 from taint.carriers.proxy import is_carrier, labels_of_carrier
 from taint.carriers.tracing import is_tracing
 from taint.carriers.values import carriers_in
-from taint.evidence import Evidence, KnownValues, Match, current_known_values, scan
-from taint.flows.outcome import call_site, show
+from taint.evidence import Evidence, KnownValues, Match, current_known_values, scan, scan_across
+from taint.flows.outcome import call_site, is_heard, show
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Label, Labels
 from taint.modes import Mode, current_mode
 from taint.policy import UNLABELLED, Decision, Flow, Outcome, Suppression, current_decider
 
-__all__ = ["flows_at", "flows_of"]
+__all__ = ["flows_across", "flows_at", "flows_of"]
 
 _Group = tuple[Decision, Mode, Suppression | None, frozenset[str], str | None, str | None, str, tuple[str, ...]]
 
@@ -121,6 +121,19 @@ def _flows_of_known(
         report_internal_error("looking for known values", error)
         effect = mode or current_mode()
         return [Flow(Outcome.GAP, sink, purpose, NO_LABELS, Evidence.CONTENT, root, "known-values", effect)]
+    return _flows_of_matches(matches, sink=sink, purpose=purpose, mode=mode, keep_allowed=keep_allowed)
+
+
+def flows_across(before: bytes, after: bytes, root: str, *, sink: str, purpose: str) -> list[Flow]:
+    """Decide the known values that are cut between two pieces; arguments as `scan_across`, `flows_of`."""
+    known = current_known_values()
+    matches = [] if known is None else scan_across(known, before, after, root)
+    return _flows_of_matches(matches, sink=sink, purpose=purpose, mode=None, keep_allowed=is_heard())
+
+
+def _flows_of_matches(
+    matches: list[Match], *, sink: str, purpose: str, mode: Mode | None, keep_allowed: bool
+) -> list[Flow]:
     flows: list[Flow] = []
     for evidence in (Evidence.CONTENT, Evidence.DIGEST):
         found = [(match.way, _deciding(match, purpose, sink)) for match in matches if match.evidence is evidence]

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Se
 from contextvars import ContextVar
 from typing import Any
 
-from taint.carriers.proxy import exact
+from taint.carriers.proxy import exact, is_carrier
 from taint.errors import PurposeViolationError
-from taint.evidence import Evidence
+from taint.evidence import LONGEST, Evidence, current_known_values
 from taint.flows.admission import admitted_all
 from taint.flows.declared import SINKS
+from taint.flows.finding import flows_across
 from taint.flows.outcome import call_site, carry_out
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS
@@ -26,7 +27,9 @@ from taint.telemetry import is_exporting
 
 __all__ = [
     "UNREAD",
+    "Pieces",
     "has_sinks",
+    "is_unchecked",
     "let_go",
     "let_go_async_items",
     "let_go_guarded",
@@ -52,6 +55,11 @@ def unchecked() -> Iterator[None]:
         yield
     finally:
         _is_busy.reset(token)
+
+
+def is_unchecked() -> bool:
+    """Tell whether what runs now is the library's own, or was checked as a whole before."""
+    return _is_busy.get()
 
 
 def has_sinks(kind: str) -> bool:
@@ -119,20 +127,82 @@ def let_go_guarded(sink: Address, parts: Sequence[tuple[str, Any]], *, is_fixed:
         return [value for _, value in parts]
 
 
+class Pieces:
+    """What leaves piece by piece, of which none is held back: each is checked before it goes.
+
+    A known value that is cut between two is found when the second one is to go. For that the end of what has gone is
+    kept, as long as the longest value is; what carries labels is decided by those, on each side of a cut.
+
+    Args:
+        sink: As `let_go`.
+        root: What the whole is called.
+        is_fixed: As `let_go`.
+        is_numbered: Whether a piece is called by its number.
+    """
+
+    __slots__ = ("_end", "_index", "_is_fixed", "_is_numbered", "_root", "_sink")
+
+    def __init__(self, sink: Address, root: str, *, is_fixed: bool = False, is_numbered: bool = True) -> None:
+        self._sink, self._root, self._is_fixed, self._is_numbered = sink, root, is_fixed, is_numbered
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what has gone: it goes again from its beginning."""
+        self._index = 0
+        self._end = b""
+
+    def let_go(self, piece: Any) -> Any:
+        """Give the next piece as it may go.
+
+        Raises:
+            PurposeViolationError: As `let_go_guarded`.
+        """
+        __tracebackhide__ = True  # As in `carry_out`.
+        name = f"{self._root}[{self._index}]" if self._is_numbered else self._root
+        self._index += 1
+        (safe,) = let_go_guarded(self._sink, ((name, piece),), is_fixed=self._is_fixed)
+        if current_known_values() is not None:
+            self._look_across(name, safe)
+        return safe
+
+    def _look_across(self, name: str, piece: Any) -> None:
+        __tracebackhide__ = True  # As in `carry_out`.
+        if is_carrier(piece) or not isinstance(piece, str | bytes | bytearray | memoryview):
+            self._end = b""
+            return
+        try:
+            begin, end = (
+                part.encode(errors="surrogatepass") if isinstance(part, str) else bytes(part)
+                for part in (piece[:LONGEST], piece[-LONGEST:])
+            )
+            if self._end and begin:
+                with unchecked():
+                    flows = flows_across(
+                        self._end, begin[:LONGEST], name, sink=self._sink.sink, purpose=self._sink.purpose
+                    )
+                    carry_out(flows)
+            self._end = (self._end + end)[-LONGEST:]
+        except PurposeViolationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # As in `let_go_guarded`.
+            report_internal_error("looking for values between two pieces", error)
+            tell_unread(self._sink, name, is_failure=True)
+
+
 def let_go_items(sink: Address, root: str, items: Iterable[Any], *, is_fixed: bool = False) -> Iterator[Any]:
     """Check what leaves piece by piece, each before it goes; arguments as `let_go`."""
-    for index, item in enumerate(items):
-        yield let_go_guarded(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
+    pieces = Pieces(sink, root, is_fixed=is_fixed)
+    for item in items:
+        yield pieces.let_go(item)
 
 
 async def let_go_async_items(
     sink: Address, root: str, items: AsyncIterable[Any], *, is_fixed: bool = False
 ) -> AsyncIterator[Any]:
     """Check as `let_go_items` does, what comes asynchronously."""
-    index = 0
+    pieces = Pieces(sink, root, is_fixed=is_fixed)
     async for item in items:
-        yield let_go_guarded(sink, ((f"{root}[{index}]", item),), is_fixed=is_fixed)[0]
-        index += 1
+        yield pieces.let_go(item)
 
 
 def tell_unread(sink: Address, root: str, *, is_failure: bool = False) -> None:

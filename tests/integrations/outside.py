@@ -280,6 +280,25 @@ class Client(ABC):
         assert all(PHONE.encode() not in one.body for one in outside.received[1:])
 
     @pytest.mark.parametrize("given", [security, advertising])
+    def test_known_value_that_is_cut(self, outside: Outside, given: Callable[[], str]) -> None:
+        """An unlabelled copy that is cut between two pieces of a body is found, where known values are on."""
+        taint.configure(known_values=True)
+        try:
+            declare(f"{outside.url}/*")
+            given()
+            pieces = [b"n," + PHONE[:6].encode(), PHONE[6:].encode(), b",two"]
+            if given is advertising:
+                self.send_pieces(f"{outside.url}/v1", pieces)
+                assert outside.received[0].body == b"".join(pieces)
+            else:
+                with pytest.raises(taint.PurposeViolationError) as stopped:
+                    self.send_pieces(f"{outside.url}/v1", pieces)
+                assert (stopped.value.violation.path, stopped.value.violation.evidence) == ("content[1]", "content")
+                assert all(PHONE.encode() not in one.body for one in outside.received)
+        finally:
+            taint.configure(known_values=False)
+
+    @pytest.mark.parametrize("given", [security, advertising])
     def test_known_values(self, outside: Outside, given: Callable[[], str]) -> None:
         """An unlabelled copy in a body, an address or a header is found, where known values are on."""
         taint.configure(known_values=True)

@@ -25,6 +25,7 @@ NAMES = sorted(INTEGRATIONS)
 # Modules that integrations share; every other file in the folder is an integration.
 SHARED = {
     "__init__",
+    "aiohttp_sockets",
     "base",
     "calls",
     "cursors",
@@ -32,6 +33,8 @@ SHARED = {
     "django_queries",
     "django_requests",
     "enveloped",
+    "file_descriptors",
+    "file_moves",
     "json_calls",
     "lxml_calls",
     "lxml_documents",
@@ -44,6 +47,11 @@ SHARED = {
     "reading",
     "redacting",
     "redis_commands",
+    "redis_channels",
+    "redis_envelopes",
+    "redis_members",
+    "redis_streams",
+    "redis_unfollowed",
     "registry",
     "sqlalchemy_consent",
     "sqlalchemy_lineage",
