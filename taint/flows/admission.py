@@ -12,7 +12,7 @@ from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.text import TaintedStr
 from taint.carriers.values import carriers_in
 from taint.evidence import Evidence, current_known_values
-from taint.flows.calls import LAZY
+from taint.flows.calls import LAZY_KINDS
 from taint.flows.discovery import discovered_flows, is_discovering
 from taint.flows.finding import flows_at
 from taint.flows.outcome import carry_out, is_heard, is_watched, worst_of
@@ -70,7 +70,7 @@ def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
             labels = value._coverage  # noqa: SLF001  # The carrier's own; asking for its ranges costs ten times this.
             if type(labels) is not Labels or not decider.allows(labels, purpose, sink):
                 return False
-        elif not is_atomic(value) or type(value) in LAZY:
+        elif not is_atomic(value) or type(value) in LAZY_KINDS:
             return False
     return True
 

@@ -21,7 +21,17 @@ from taint.errors import ConfigurationError
 from taint.flows.decorated import Decorated
 from taint.modes import is_off
 
-__all__ = ["LAZY", "Around", "Bound", "Parameters", "around_calls", "by_name", "function_name", "misplaced"]
+__all__ = [
+    "LAZY",
+    "LAZY_KINDS",
+    "Around",
+    "Bound",
+    "Parameters",
+    "around_calls",
+    "by_name",
+    "function_name",
+    "misplaced",
+]
 
 F = TypeVar("F")
 P = ParamSpec("P")
@@ -36,6 +46,8 @@ LAZY: tuple[Any, ...] = (
     *(itertools.filterfalse, itertools.compress, itertools.zip_longest, itertools.pairwise),
 )
 """Iterators that have nothing but their items: another one can stand in for them."""
+LAZY_KINDS = frozenset(LAZY)
+"""The same to look an exact type up in: that takes no longer for a long list."""
 
 
 @dataclass(frozen=True, slots=True)
