@@ -170,7 +170,7 @@ def test_what_is_refused(connection: sa.Connection) -> None:
 def test_nothing_is_made_for_a_row_that_nobody_looks_into(connection: sa.Connection, own: bool) -> None:
     """It holds what the database gave, plain; with the first look it becomes a plain row with labelled values."""
     columns = [people.c.id, people.c.note if own else people.c.phone, people.c.note_labels]
-    row = connection.execute(sa.select(*columns)).all()[0]
+    row: Any = connection.execute(sa.select(*columns)).all()[0]
     assert not any(taint.labels_of(value) for value in vars(BaseRow)["_data"].__get__(row))
     assert not isinstance(row, tuple)  # Which asks for `__class__`.
     assert type(row) is not Row
