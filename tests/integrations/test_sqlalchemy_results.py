@@ -336,3 +336,36 @@ def test_fewer_objects_for_the_collector(connection: sa.Connection) -> None:
     taint.uninstall()
     walked()
     assert labelled_rows <= walked() + 50
+
+
+class Backwards(sa.TypeDecorator[str]):
+    """A type that keeps text in another form."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's.
+        """Give what is stored."""
+        return value and value[::-1]
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  # As above.
+        """Give what was stored."""
+        return value and value[::-1]
+
+
+def test_companion_of_another_type(connection: sa.Connection) -> None:
+    """Labels that a column's type keeps in another form are a gap, however the rows are fetched."""
+    table = sa.Table(
+        "read_backwards",
+        sa.MetaData(),
+        sa.Column("note", sa.Text),
+        sa.Column("note_labels", Backwards, **own_labels("note")),
+    )
+    table.create(connection)
+    connection.execute(table.insert(), [{"note": taint.label("likes tea", purpose="advertising")}] * 99)
+    paths = []
+    for fetch in (sa.CursorResult.all, sa.CursorResult.fetchmany):
+        with record(mode="report") as seen:
+            assert fetch(connection.execute(sa.select(table)))[0].note == "likes tea"
+        paths.append([gap.path for gap in seen.gaps])
+    assert paths[0] == paths[1] != []
