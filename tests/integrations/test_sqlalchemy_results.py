@@ -344,11 +344,11 @@ class Backwards(sa.TypeDecorator[str]):
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's.
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
         """Give what is stored."""
         return value and value[::-1]
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002  # As above.
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
         """Give what was stored."""
         return value and value[::-1]
 
