@@ -1,4 +1,6 @@
-"""What the lineage of queries costs: cold, warm, and while rows are loaded. Run it as a program; no arguments.
+"""What the lineage of queries costs: cold, warm, and while rows are loaded. Run it as a program.
+
+The only argument is the address of a PostgreSQL, as psycopg takes it: its rows are measured too where it is given.
 
 Cold: a statement that was not seen before is read (SQLAlchemy expressions, and SQL text by sqlglot). Warm: what is
 done for a statement before it goes to the driver, once it is known. Loading: 100,000 rows of which one column is
@@ -10,15 +12,24 @@ that what else runs on the machine counts little.
 from __future__ import annotations
 
 import gc
+import sqlite3
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import django
+import psycopg
 import sqlalchemy as sa
+from django.conf import settings
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import taint
-from taint.evidence.catalog import catalog
+from taint.evidence.catalog import catalog, declare
 from taint.evidence.sql import read_sql
 from taint.integrations import sqlalchemy as integration
 from taint.integrations.sqlalchemy import labelled, own_labels
@@ -128,25 +139,114 @@ def main() -> None:
             print(f"warm, {name:13} {microseconds(warm, TIMES):8.1f} µs")
     taint.uninstall()
     users, ids = sa.select(User.__table__), sa.select(User.id).where(User.phone_hash != "")
-    for name, load in (
-        ("Core rows", lambda: engine.connect().execute(users).all()),
-        ("Core rows, one by one", lambda: list(iter(engine.connect().execute(users)))),
-        (
-            "Core rows, in parts",
-            lambda: [row for part in engine.connect().execute(users).partitions(99) for row in part],
-        ),
-        ("ORM objects", lambda: Session(engine).scalars(sa.select(User)).all()),
-        ("ids of a match", lambda: engine.connect().execute(ids).all()),
-        ("ids, one by one", lambda: list(iter(engine.connect().execute(ids)))),
-        ("scalars of a match", lambda: engine.connect().scalars(ids).all()),
-        ("own labels", lambda: engine.connect().execute(contacts.where(Contact.id < ROWS)).all()),
-        ("own, each person's", lambda: engine.connect().execute(contacts.where(Contact.id >= ROWS)).all()),
-    ):
-        print(f"load {ROWS:,} {name:22} {pairs(load, is_collecting=True)}; {pairs(load, is_collecting=False)}")
+    mine, each = contacts.where(Contact.id < ROWS), contacts.where(Contact.id >= ROWS)
+
+    def run(statement: sa.Select[Any]) -> sa.CursorResult[Any]:
+        return engine.connect().execute(statement)
+
+    loads: dict[str, Callable[[], object]] = {
+        "Core rows": lambda: run(users).all(),
+        "Core rows, each read": lambda: [row.phone_hash for row in run(users).all()],
+        "Core rows, one by one": lambda: list(iter(run(users))),
+        "the same, read": lambda: sum(len(row.phone_hash) for row in run(users)),
+        "Core rows, in parts": lambda: [row for part in run(users).partitions(99) for row in part],
+        "the same, each read": lambda: [row.phone_hash for part in run(users).partitions(99) for row in part],
+        "Core mappings": lambda: run(users).mappings().all(),
+        "ids of a match": lambda: run(ids).all(),
+        "ids, one by one": lambda: list(iter(run(ids))),
+        "scalars of a match": lambda: run(ids).scalars().all(),
+        "own labels": lambda: run(mine).all(),
+        "own labels, each read": lambda: [row.value for row in run(mine).all()],
+        "own, each person's": lambda: run(each).all(),
+        "each person's, read": lambda: [row.value for row in run(each).all()],
+        "ORM objects": lambda: Session(engine).scalars(sa.select(User)).all(),
+        "ORM, columns": lambda: Session(engine).execute(sa.select(User.id, User.phone_hash)).all(),
+    }
+    for name, load in loads.items():
+        print_pairs(name, load, "sqlalchemy")
+    with drivers() as natively:
+        for name, load in natively.items():
+            print_pairs(name, load, "sqlite3", "django", "psycopg")
+        print_pairs("sqlite3, floor", natively["sqlite3"], instead=lambda: with_class(natively["sqlite3"]()))
 
 
-def pairs(load: Callable[[], object], *, is_collecting: bool) -> str:
-    """Measure a load without and with the library, turn by turn."""
+class Text(str):
+    """The cheapest that a carrier can be in Python code: of a class of its own, with nothing put on it."""
+
+    __slots__ = ()
+
+
+def with_class(rows: Any) -> list[tuple[Any, ...]]:
+    """Give rows again with one such value in each."""
+    return [(one, two, three, Text(four)) for one, two, three, four in rows]
+
+
+@contextmanager
+def drivers() -> Iterator[dict[str, Callable[[], object]]]:
+    """Give what loads the rows by cursors and by Django, from a database file that is there meanwhile."""
+    every, few = "SELECT id, name, city, phone FROM bench_people", "SELECT id FROM bench_people WHERE phone <> ''"
+    table = "CREATE TABLE bench_people (id integer, name text, city text, phone text)"
+    rows = [(n, f"n{n}", f"c{n % 99}", f"{n:064x}") for n in range(ROWS)]
+    declare("bench_people.phone", purpose="security.mfa")
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "people.sqlite3"))
+        with sqlite3.connect(path) as lite:
+            lite.execute(table)
+            lite.executemany("INSERT INTO bench_people VALUES (?, ?, ?, ?)", rows)
+        lite.close()
+        settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": path}})
+        django.setup()
+        from django.db import models  # noqa: PLC0415  # Not before the settings.
+
+        class Person(models.Model):  # type: ignore[misc]  # noqa: DJ008  # Django is untyped; nobody shows it.
+            """Somebody with a labelled number."""
+
+            id = models.IntegerField(primary_key=True)
+            name = models.TextField()
+            city = models.TextField()
+            phone = models.TextField()
+
+            class Meta:
+                """Where the rows are."""
+
+                app_label = "bench"
+                db_table = "bench_people"
+
+        loads: dict[str, Callable[[], object]] = {
+            "sqlite3": lambda: sqlite3.connect(path).execute(every).fetchall(),
+            "sqlite3, ids": lambda: sqlite3.connect(path).execute(few).fetchall(),
+            "Django objects": lambda: list(Person.objects.all()),
+            "Django values_list": lambda: list(Person.objects.values_list("id", "phone")),
+        }
+        if address := " ".join(sys.argv[1:]):
+            with psycopg.connect(address) as database, database.cursor() as cursor:
+                cursor.execute(table.replace("CREATE", "CREATE TEMPORARY"))
+                with cursor.copy("COPY bench_people FROM STDIN") as copy:
+                    for row in rows:
+                        copy.write_row(row)
+                loads["psycopg"] = lambda: database.execute(every).fetchall()
+                loads["psycopg, ids"] = lambda: database.execute(few).fetchall()
+                yield loads
+        else:
+            yield loads
+
+
+def print_pairs(
+    name: str, load: Callable[[], object], *integrations: str, instead: Callable[[], object] | None = None
+) -> None:
+    """Measure a load with the collector of garbage on, and off, and print it."""
+    found = [pairs(load, instead or load, integrations, is_collecting=is_on) for is_on in (True, False)]
+    print(f"load {ROWS:,} {name:22} {'; '.join(found)}", flush=True)
+
+
+def pairs(
+    load: Callable[[], object],
+    instead: Callable[[], object],
+    integrations: tuple[str, ...],
+    *,
+    is_collecting: bool,
+) -> str:
+    """Measure a load without and with the library, turn by turn; or beside another one, without the library too."""
     load()
     (gc.enable if is_collecting else gc.disable)()
     off, on = [], []
@@ -154,8 +254,9 @@ def pairs(load: Callable[[], object], *, is_collecting: bool) -> str:
         gc.collect()
         off.append(seconds(load))
         gc.collect()
-        taint.install(integrations=["sqlalchemy"])
-        on.append(seconds(load))
+        if integrations:
+            taint.install(integrations=integrations)
+        on.append(seconds(instead))
         taint.uninstall()
     gc.enable()
     ratio = statistics.median(after / before for before, after in zip(off, on, strict=True))

@@ -2,8 +2,9 @@
 
 A carrier is an object that the collector of garbage walks as long as the row is held: that makes many rows expensive,
 and not all of many rows are looked into. So where all of many are fetched, a row is made as it is without the library,
-and labelled whole when anything of it is first asked for; from then on it is a plain `Row`, and read as fast as one. That
-first look costs more than labelling a row at once, which is done for few rows, and those that come one by one or in parts.
+and labelled whole when anything of it is first asked for; from then on it is a plain `Row`, and read as fast as one.
+That first look costs more than labelling a row at once, which is done for few rows, and for those that come one by one
+or in parts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import lru_cache, partial
-from itertools import islice
 from operator import itemgetter
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -35,11 +35,8 @@ place of what describes its columns."""
 _data_of: Callable[[Any], tuple[Any, ...]] = vars(BaseRow)["_data"].__get__
 _parent_of: Callable[[Any], Any] = vars(BaseRow)["_parent"].__get__
 _set_class: Callable[[Any, type], None] = vars(object)["__class__"].__set__
-_ASKED = (
-    *("__iter__", "__getitem__", "__contains__", "__reversed__", "__hash__", "__repr__", "__str__"),
-    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__or__", "__ror__"),
-    *("__reduce__", "__reduce_ex__", "__getstate__", "__dir__", "__format__"),
-)
+_ASKED = ("__iter__", "__getitem__", "__contains__", "__hash__")
+"""What reads the values of a row past its attributes; all else that is asked of one begins with an attribute."""
 
 
 def _unread_class(kind: Any) -> Any:
@@ -68,7 +65,7 @@ def _unread_class(kind: Any) -> Any:
         look(self)
         return getattr(self, name)
 
-    body: dict[str, Any] = {name: asking(name) for name in _ASKED if hasattr(kind, name)}
+    body: dict[str, Any] = {name: asking(name) for name in _ASKED}
     body |= {"__slots__": (), "__getattribute__": get, "__module__": kind.__module__, "__doc__": kind.__doc__}
     return type(kind)(kind.__name__, (kind,), body)
 
