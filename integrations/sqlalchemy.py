@@ -186,14 +186,16 @@ def _before_execute(
     """Have INSERT and UPDATE write the companions of what they write."""
     if not getattr(statement, "is_dml", False) or statement.is_delete or is_off():
         return statement, many, parameters
+    from taint.integrations.sqlalchemy_lineage import companions_of
     from taint.integrations.sqlalchemy_rows import NotKeptError, keeping_labels, widened_by
 
     rows = list(many) if many else [parameters] if parameters else []
     try:
-        widened = tuple(widened_by(statement, rows))
+        companions = companions_of(statement.table)
+        widened = tuple(widened_by(statement, rows, companions))
         if widened:
             check_query(Plan(gaps=widened), store="sqlalchemy")
-        statement, kept = keeping_labels(statement, rows)
+        statement, kept = keeping_labels(statement, rows, companions)
     except NotKeptError as error:
         gap = f"{statement.table.fullname}: the values' own labels are not kept: {error}"
         check_query(Plan(gaps=(gap,)), store="sqlalchemy")

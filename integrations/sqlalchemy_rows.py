@@ -19,7 +19,7 @@ from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column
 from taint.evidence.row_labels import DERIVED, encoded, sealed
 from taint.integrations.sqlalchemy_lineage import companions_of, conflict_pairs, declared_labels
-from taint.labels import NO_LABELS
+from taint.labels import NO_LABELS, Label, Labels
 from taint.losses import count_loss
 from taint.purposes import is_allowed
 
@@ -70,19 +70,22 @@ def companion_of(expression: Any) -> Any:  # noqa: C901  # One branch for each k
 def _companions(column: Any) -> Iterator[Any]:
     """Find the companion of a column of a table, of an alias of one, or of `excluded`."""
     for base in column.base_columns:
-        key = companions_of(base.table).get(base.key) if isinstance(getattr(base, "table", None), Table) else None
+        key = companions_of(getattr(base, "table", None)).get(base.key)
         if key is not None:
             if key not in column.table.c:
                 raise NotKeptError("the query that gives the value does not give its labels")
             yield column.table.c[key]
 
 
-def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
+def keeping_labels(
+    statement: Any, rows: list[dict[str, Any]], companions: dict[str, str]
+) -> tuple[Any, list[dict[str, Any]]]:
     """Have a statement write the companion of each value that it writes.
 
     Args:
         statement: INSERT or UPDATE, of ORM or Core.
         rows: The parameters that it is executed with, one dict for each row.
+        companions: Of its table, as `companions_of` gives them.
 
     Returns:
         Both as they are to be executed; the same objects where there is nothing to do.
@@ -90,8 +93,6 @@ def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, lis
     Raises:
         NotKeptError: It writes values whose labels it cannot write.
     """
-    table = statement.table
-    companions = companions_of(table) if isinstance(table, Table) else {}
     if not companions:
         return statement, rows
     if isinstance(statement, Insert):
@@ -120,7 +121,7 @@ def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, lis
     return statement, rows
 
 
-def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
+def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str, str]) -> list[str]:
     """Find columns that would say of a value that it was collected for more than it was.
 
     Labels: of a value that goes to a column that says nothing are lost, which is counted.
@@ -128,6 +129,7 @@ def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
     Args:
         statement: INSERT or UPDATE.
         rows: The parameters that it is executed with.
+        companions: Of its table, as `companions_of` gives them.
 
     Returns:
         What is wrong, in words, each once.
@@ -136,25 +138,37 @@ def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
     if not isinstance(table, Table):
         return []
     found: dict[str, None] = {}
-    companions = companions_of(table)
     many = (row for part in getattr(statement, "_multi_values", ()) for row in part)
-    for written in (*(_pairs(row) for row in (statement._values or {}, *many)), *map(_pairs, rows)):
-        for key, given in written:
+    for written in (statement._values or {}, *many, *rows):
+        if not isinstance(written, dict) or _PLAIN.issuperset(map(type, written.values())):
+            continue
+        for key, given in _pairs(written):
             value = given.value if isinstance(given, elements.BindParameter) else given
-            if type(value) in _PLAIN or key in companions or (column := table.c.get(key)) is None:
+            if type(value) in _PLAIN or key in companions or not (labels := labels_of(value)):
                 continue
-            labels = [label for label in labels_of(value) if label.derivation == "direct"]
+            column = table.c.get(key)
+            if column is None:
+                continue
             declared = declared_labels(column) or catalog.labels_of(Column(table.fullname.lower(), column.name.lower()))
-            if labels and not declared:
+            direct = [label for label in labels if label.derivation == "direct"]
+            if direct and not declared:
                 count_loss(f"{table.fullname}.{column.name}")
-            for label in labels if declared else ():
-                if not all(is_allowed(label.purposes, purpose) for one in declared for purpose in one.purposes):
+            for label in direct if declared else ():
+                if not _may_be(label, declared):
                     purposes = ", ".join(map(repr, sorted(label.purposes)))
                     found[
                         f"{table.fullname}.{column.name} says that it was collected for "
                         f"{', '.join(map(repr, sorted(declared.purposes)))}, and is given what was for {purposes}"
                     ] = None
     return list(found)
+
+
+def _may_be(label: Label, declared: Labels) -> bool:
+    """Tell whether a value with a label may be in a column that declares others."""
+    return all(
+        one.purposes <= label.purposes or all(is_allowed(label.purposes, purpose) for purpose in one.purposes)
+        for one in declared
+    )
 
 
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
@@ -186,7 +200,7 @@ def _is_expression(value: Any) -> bool:
 def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(values, dict):
         for name, value in values.items():
-            yield str(getattr(name, "key", name)), value
+            yield name if type(name) is str else str(getattr(name, "key", name)), value
 
 
 def _kept_on_conflict(statement: Any, companions: dict[str, str]) -> Any:
