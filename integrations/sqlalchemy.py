@@ -216,32 +216,56 @@ def _before_cursor_execute(
         return statement, parameters
     if context.execution_options.get("taint_own_work"):
         return statement, _bindable(parameters)
-    plan = _plan(statement, context)
-    if plan is not NO_PLAN:
-        check_query(plan, store="sqlalchemy")
-        if plan.has_labels:
-            context.taint_plan = plan
+    known = _known(statement, context)
+    if known is not _NOTHING:
+        check_query(known.plan, store="sqlalchemy")
+        if known.has_labels:
+            context.taint_known = known
     observe_parameters(parameters)
     return statement, _bindable(parameters)
 
 
-_known_statements: WeakKeyDictionary[Any, tuple[int, Plan]] = WeakKeyDictionary()
-_known_texts: dict[tuple[str, str], tuple[int, Plan]] = {}
+class _Known:
+    """What is known of a statement since it was first asked.
+
+    Args:
+        version: Of the catalog that it was read with.
+        plan: What it does.
+
+    Attributes:
+        has_labels: Whether any of its results carries a label.
+        described: The description that all its results share, and its twin that labels them.
+    """
+
+    __slots__ = ("described", "has_labels", "plan", "version")
+
+    def __init__(self, version: int, plan: Plan) -> None:
+        self.version = version
+        self.plan = plan
+        self.has_labels = plan.has_labels
+        self.described: tuple[Any, Any] = (None, None)
+
+
+_NOTHING = _Known(0, NO_PLAN)
+
+_known_statements: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
+_known_texts: dict[tuple[str, str], _Known] = {}
 _not_views: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 """What was looked up already, by the pool of connections: a database's."""
 
 
-def _plan(statement: str, context: Any) -> Plan:
+def _known(statement: str, context: Any) -> _Known:
     if context.isddl:
-        return NO_PLAN
+        return _NOTHING
     compiled = context.compiled
     if compiled is None:
-        return _text_plan(statement, context)
+        return _known_text(statement, context)
     known = _known_statements.get(compiled)
-    if known is None or known[0] != catalog.version:
+    if known is None or known.version != catalog.version:
         plan = _read(compiled, statement, context)
-        known = _known_statements[compiled] = (catalog.version, plan)  # The version after: views may have been found.
-    return known[1]
+        # The version after: views may have been found.
+        known = _known_statements[compiled] = _Known(catalog.version, plan)
+    return _NOTHING if known.plan is NO_PLAN else known
 
 
 def _read(compiled: Any, statement: str, context: Any) -> Plan:
@@ -250,7 +274,7 @@ def _read(compiled: Any, statement: str, context: Any) -> Plan:
     try:
         reading = read_compiled(compiled)
     except HasTextError:
-        return _text_plan(statement, context)
+        return _known_text(statement, context).plan
     except Exception as error:  # noqa: BLE001  # A statement that nobody thought of must not stop the program.
         report_internal_error("reading a statement", error)
         reading = Reading(Lineage(gaps=(f"the statement cannot be followed ({type(error).__name__})",)))
@@ -268,20 +292,20 @@ def _read(compiled: Any, statement: str, context: Any) -> Plan:
     return NO_PLAN if plan.is_empty else plan
 
 
-def _text_plan(statement: str, context: Any) -> Plan:
+def _known_text(statement: str, context: Any) -> _Known:
     if not catalog:  # No column of any table holds what was collected.
-        return NO_PLAN
+        return _NOTHING
     key = (statement, context.dialect.name)
     known = _known_texts.get(key)
-    if known is None or known[0] != catalog.version:
+    if known is None or known.version != catalog.version:
         dialect = _sqlglot_dialect(context)
         lineage = read_sql(statement, dialect, catalog.tables)
         note_views(lineage, dialect)
         plan = plan_of(_with_views(lineage, context), catalog.labels_of, catalog.companion_of)
         if len(_known_texts) >= _MOST_TEXTS:
             _known_texts.clear()
-        known = _known_texts[key] = (catalog.version, NO_PLAN if plan.is_empty else plan)
-    return known[1]
+        known = _known_texts[key] = _Known(catalog.version, NO_PLAN if plan.is_empty else plan)
+    return _NOTHING if known.plan is NO_PLAN else known
 
 
 def _sqlglot_dialect(context: Any) -> str:
@@ -325,15 +349,21 @@ def _of_exact(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
 
 def _setup_result(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = wrapped(*args, **kwargs)
-    plan = getattr(instance, "taint_plan", None)
-    if plan is not None and result._metadata.returns_rows:
-        _label_results(result, plan)
+    known = getattr(instance, "taint_known", None)
+    if known is not None and result._metadata.returns_rows:
+        _label_results(result, known)
     return result
 
 
-def _label_results(result: Any, plan: Plan) -> None:
+def _label_results(result: Any, known: _Known) -> None:
     """Have a result label its values, after the column's type has made them."""
-    metadata = _copied(result._metadata)
+    native, twin = known.described
+    if native is result._metadata:
+        result._metadata = twin
+        result._reset_memoizations()
+        return
+    plan, native = known.plan, result._metadata
+    metadata = _copied(native)
     processors = [_labelling(processor, plan.labels_at(index)) for index, processor in enumerate(metadata._processors)]
     if plan.own:
         said: set[str] = set()
@@ -347,6 +377,8 @@ def _label_results(result: Any, plan: Plan) -> None:
     if plan.own:
         kind: Any = type(result)
         result.__class__ = _result_class(kind)
+    elif native is getattr(result.context.compiled, "_cached_metadata", None):  # SQLAlchemy shares it too.
+        known.described = (native, metadata)
 
 
 class _OfRow(tuple[Any, tuple[tuple[OwnLabels, Any], ...]]):

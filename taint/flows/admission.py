@@ -21,7 +21,7 @@ from taint.flows.selection import held, selected_flows
 from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.modes import Mode
-from taint.policy import Flow, Outcome, current_decider
+from taint.policy import Decider, Flow, Outcome, current_decider
 from taint.telemetry import count_check
 
 __all__ = ["LAZY", "admitted", "admitted_all", "are_clear"]
@@ -52,7 +52,7 @@ def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None,
     return result  # type: ignore[no-any-return]  # Of the type of the value, or the sink would not have it.
 
 
-def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
+def are_clear(values: Sequence[object], *, sink: str, purpose: str) -> bool:
     """Tell quickly, of the simplest values, that a sink may have them and nobody asks to hear of it.
 
     Args:
@@ -67,13 +67,31 @@ def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
         return False
     if _looks_at_plain(sink):
         return False
-    decider = current_decider()
+    return not any(type(value) in LAZY for value in values) and _is_allowed(
+        values, current_decider(), purpose, sink, _DEPTH
+    )
+
+
+_DEPTH = 4
+_CONTAINERS = frozenset((dict, list, tuple))
+_KEYS = frozenset((str, int, type(None)))
+
+
+def _is_allowed(values: Iterable[Any], decider: Decider, purpose: str, sink: str, depth: int) -> bool:
     for value in values:
-        if type(value) is TaintedStr:
+        kind = type(value)
+        if kind is TaintedStr:
             labels = value._coverage  # noqa: SLF001  # The carrier's own; asking for its ranges costs ten times this.
             if type(labels) is not Labels or not decider.allows(labels, purpose, sink):
                 return False
-        elif not is_atomic(value) or type(value) in LAZY:
+        elif kind in _CONTAINERS:
+            if kind is dict and not _KEYS.issuperset(map(type, value)):
+                return False
+            # What holds itself is too deep.
+            inside = value.values() if kind is dict else value
+            if not depth or not _is_allowed(inside, decider, purpose, sink, depth - 1):
+                return False
+        elif not is_atomic(value):
             return False
     return True
 
