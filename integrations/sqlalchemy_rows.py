@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import Insert, Table
@@ -18,10 +19,10 @@ from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column
 from taint.evidence.row_labels import DERIVED, encoded, sealed
-from taint.integrations.sqlalchemy_lineage import companions_of, conflict_pairs, declared_labels
+from taint.integrations.sqlalchemy_lineage import INFO_KEY, companions_of, conflict_pairs, declared_labels
 from taint.labels import NO_LABELS, Label, Labels
 from taint.losses import count_loss
-from taint.purposes import is_allowed
+from taint.purposes import Taxonomy, current_taxonomy, is_allowed
 
 __all__ = ["OWN_WORK", "NotKeptError", "backfill", "companion_of", "default_of", "keeping_labels", "widened_by"]
 
@@ -138,6 +139,7 @@ def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str,
     if not isinstance(table, Table):
         return []
     found: dict[str, None] = {}
+    fits = _known_to_fit(table)
     many = (row for part in getattr(statement, "_multi_values", ()) for row in part)
     for written in (statement._values or {}, *many, *rows):
         if not isinstance(written, dict) or _PLAIN.issuperset(map(type, written.values())):
@@ -149,26 +151,47 @@ def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str,
             column = table.c.get(key)
             if column is None:
                 continue
+            says = column.info.get(INFO_KEY)
+            if fits.get((key, labels), _UNKNOWN) is says:
+                continue
             declared = declared_labels(column) or catalog.labels_of(Column(table.fullname.lower(), column.name.lower()))
             direct = [label for label in labels if label.derivation == "direct"]
-            if direct and not declared:
+            too_wide = [label for label in direct if not _may_be_in(declared, label)]
+            if too_wide and not declared:
                 count_loss(f"{table.fullname}.{column.name}")
-            for label in direct if declared else ():
-                if not _may_be(label, declared):
-                    purposes = ", ".join(map(repr, sorted(label.purposes)))
-                    found[
-                        f"{table.fullname}.{column.name} says that it was collected for "
-                        f"{', '.join(map(repr, sorted(declared.purposes)))}, and is given what was for {purposes}"
-                    ] = None
+            elif too_wide:
+                found.update(dict.fromkeys(_widening(column, declared, label) for label in too_wide))
+            else:
+                fits[key, labels] = says
     return list(found)
 
 
-def _may_be(label: Label, declared: Labels) -> bool:
-    """Tell whether a value with a label may be in a column that declares others."""
-    return all(
-        one.purposes <= label.purposes or all(is_allowed(label.purposes, purpose) for purpose in one.purposes)
-        for one in declared
+def _may_be_in(declared: Labels, label: Label) -> bool:
+    """Tell whether a value with a label may be in a column that declares others, if any."""
+    return bool(declared) and all(is_allowed(label.purposes, purpose) for one in declared for purpose in one.purposes)
+
+
+def _widening(column: Any, declared: Labels, label: Label) -> str:
+    return (
+        f"{column.table.fullname}.{column.name} says that it was collected for "
+        f"{', '.join(map(repr, sorted(declared.purposes)))}, and is given what was for "
+        f"{', '.join(map(repr, sorted(label.purposes)))}"
     )
+
+
+_UNKNOWN = object()
+_MOST_FITTING = 4096
+_Fitting = dict[tuple[str, Labels], object]
+_fitting: WeakKeyDictionary[Table, tuple[int, Taxonomy, _Fitting]] = WeakKeyDictionary()
+
+
+def _known_to_fit(table: Table) -> _Fitting:
+    """Give what was found to fit a table's columns: a column and labels, with what the column says of itself."""
+    kept = _fitting.get(table)
+    version, taxonomy = catalog.version, current_taxonomy()
+    if kept is None or kept[0] != version or kept[1] is not taxonomy or len(kept[2]) >= _MOST_FITTING:
+        kept = _fitting[table] = (version, taxonomy, {})
+    return kept[2]
 
 
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
