@@ -481,6 +481,35 @@ def test_declared_for_a_table_that_cannot_say_so(engine: sa.Engine) -> None:
         assert facts(session.scalars(sa.select(Upload.hash)).one()) == set()
 
 
+def test_every_result_of_a_statement_is_labelled(engine: sa.Engine) -> None:
+    """What is known of a statement holds for all its results, until a catalog says more."""
+    statement = sa.select(Upload).where(Upload.hash == HASH)
+    declare("sa_uploads.hash", purpose="security.mfa")
+    try:
+        for purposes in ({"security.mfa"}, {"security.mfa"}, {"security.mfa", "analytics"}):
+            if len(purposes) > 1:
+                declare("sa_uploads.hash", purpose="analytics")
+            with Session(engine) as session:
+                assert taint.labels_of(session.scalars(statement).one().hash).purposes == purposes
+                assert taint.labels_of(session.execute(uploads.select()).one()._mapping[uploads.c.hash])
+    finally:
+        catalog.withdraw("sa_uploads.hash")
+    with Session(engine) as session:
+        assert type(session.scalars(statement).one().hash) is str
+
+
+def test_connections_join_no_events(engine: sa.Engine) -> None:
+    """Nothing listens to engines, which would have each connection join their events; a program's listeners hear all."""
+    heard: list[str] = []
+    sa.event.listen(engine, "do_execute", lambda _cursor, statement, *_: heard.append(statement))
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+    with engine.connect() as connection:
+        assert not connection.dispatch.before_execute
+        assert len(connection.dispatch.before_cursor_execute) == 1
+        connection.execute(sa.select(User.id).where(User.phone_hash == taint.label(HASH, purpose="security.mfa")))
+    assert len(heard) == 2
+
+
 def test_off_and_uninstalled_do_nothing(engine: sa.Engine) -> None:
     """In mode off, and after uninstall(), values are exact and no query is decided."""
     statement = sa.select(User.phone_hash).where(User.phone_hash == HASH)
