@@ -347,22 +347,17 @@ class TestQuickCheck:
         def upload(rows: object, more: object = None) -> None:
             """Send them."""
 
-        with record(mode="report") as seen:
-            for _ in range(2):
+        for mode in ("report", "block"):
+            with record(mode=mode) as seen:
+                for value in (advertising(), advertising(), both()):
+                    upload(value, more=value)
                 upload(advertising())
-            upload(advertising())
-            upload(None, advertising())
-            upload(both(), more=advertising())
-        with record(mode="block") as blocking:
-            upload(advertising())
-        lines = [flow.call_site.line for flow in seen.flows if flow.call_site is not None]
-        begun = lines[0]
-        assert lines == [begun, begun, begun + 1, begun + 2, begun + 3, begun + 3]
-        assert [flow.path for flow in seen.flows] == ["rows", "rows", "rows", "more", "rows", "more"]
-        assert [flow.labels.sources for flow in seen.flows[3:5]] == [{"shop.newsletter"}, {"shop.enrol"}]
-        assert {flow.mode.value for flow in seen.flows} == {"report"}
-        assert [flow.mode.value for flow in blocking.flows] == ["block"]
-        assert seen.flows[0] == seen.flows[1]
+            lines = [flow.call_site.line for flow in seen.flows if flow.call_site is not None]
+            assert lines == [lines[0]] * 6 + [lines[0] + 1]
+            assert [flow.path for flow in seen.flows] == ["rows", "more"] * 3 + ["rows"]
+            sources = [source for flow in seen.flows for source in flow.labels.sources]
+            assert sources == ["shop.newsletter"] * 4 + ["shop.enrol"] * 2 + ["shop.newsletter"]
+            assert {flow.mode.value for flow in seen.flows} == {mode}
 
     def test_consent_is_asked_each_time(self) -> None:
         """Consent that is withdrawn between two calls is, for a listener too."""
