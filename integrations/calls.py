@@ -7,7 +7,7 @@ from typing import Any
 
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import carry, is_carrier, labels_of_carrier
-from taint.carriers.text import TaintedStr, carry_bytes, carry_text
+from taint.carriers.text import carry_bytes, carry_text
 from taint.labels import NO_LABELS, Labels
 
 __all__ = ["derived", "exact", "labels_given", "plain_call"]
@@ -43,8 +43,6 @@ def derived(value: Any, source: Any) -> Any:
 
     Labels: position for position where the two texts differ in case at most; else on all of it.
     """
-    if type(source) is TaintedStr and type(value) is str and str.__eq__(value, source):
-        return source
     if not is_carrier(source):
         return value
     if type(value) in (str, bytes) and isinstance(source, str | bytes):

@@ -118,7 +118,7 @@ def _relabelled(value: Any, given: Any) -> Any:
         given: What it was made from.
     """
     if type(given) is TaintedStr and type(value) is str:
-        return derived(value, given)
+        return given if str.__eq__(value, given) else derived(value, given)
     if value is given or is_atomic(given):
         return value
     if is_carrier(given):

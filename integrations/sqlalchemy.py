@@ -247,7 +247,7 @@ def _do_execute_no_params(_cursor: Any, statement: str, context: Any) -> bool:
     return False
 
 
-_EVENTS = {
+_EVENTS: dict[str, Callable[..., bool]] = {
     "do_execute": _do_execute,
     "do_executemany": _do_executemany,
     "do_execute_no_params": _do_execute_no_params,

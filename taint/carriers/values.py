@@ -220,7 +220,8 @@ def labels_of(value: object) -> Labels:
         The set of labels, empty for a plain value.
     """
     if type(value) is TaintedStr:
-        return flat(value._coverage)
+        coverage = value._coverage
+        return coverage if type(coverage) is Labels else flat(coverage)
     if is_bare(value):
         return NO_LABELS
     return join(labels_of_carrier(carrier) for _, carrier in carriers_in(value))
