@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, load_only,
 import taint
 from taint.carriers.number import TaintedInt
 from taint.evidence.catalog import catalog, declare
-from taint.integrations.sqlalchemy import labelled
+from taint.integrations.sqlalchemy import _known_statements, labelled
 from taint.testing import record
 
 HASH = "5e0b"
@@ -504,6 +504,20 @@ def test_every_result_of_a_statement_is_labelled(engine: sa.Engine) -> None:
         catalog.withdraw("sa_uploads.hash")
     with Session(engine) as session:
         assert type(session.scalars(statement).one().hash) is str
+
+
+def test_what_is_known_of_a_statement_goes_with_it(engine: sa.Engine) -> None:
+    """What is kept for a statement, its results' description included, does not keep the statement."""
+    engine.clear_compiled_cache()
+    gc.collect()
+    before = len(_known_statements)
+    with engine.connect() as connection:
+        for _ in range(2):
+            assert connection.scalars(sa.select(sa.func.trim(users.c.phone_hash))).all()
+    assert len(_known_statements) > before
+    engine.clear_compiled_cache()
+    gc.collect()
+    assert len(_known_statements) <= before
 
 
 def test_connections_join_no_events(engine: sa.Engine) -> None:
