@@ -128,14 +128,7 @@ def main() -> None:
     for name, statement in (("expressions", match()), ("SQL text", sa.text(TEXT).bindparams(name="x"))):
         with engine.connect() as connection:
             context = connection.execute(statement).context
-            warm = lambda context=context: integration._before_cursor_execute(  # noqa: E731, SLF001  # What the event calls.
-                None,
-                None,
-                context.statement,
-                ({"name": "x"},),
-                context,
-                False,  # noqa: FBT003
-            )
+            warm = lambda context=context: integration._decide(context.statement, ({"name": "x"},), context)  # noqa: E731, SLF001  # What the event calls.
             print(f"warm, {name:13} {microseconds(warm, TIMES):8.1f} µs")
     taint.uninstall()
     users, ids = sa.select(User.__table__), sa.select(User.id).where(User.phone_hash != "")

@@ -54,9 +54,9 @@ class DriverIntegration(Integration):
 def bindable(parameters: Any) -> Any:
     """Give parameters that drivers take: they refuse a proxy, and take the subclasses of str, bytes and int."""
     if isinstance(parameters, Mapping):
-        if any(type(value) is TaintedProxy for value in parameters.values()):
+        if TaintedProxy in set(map(type, parameters.values())):
             return {name: _exact(value) for name, value in parameters.items()}
-    elif isinstance(parameters, list | tuple) and any(type(value) is TaintedProxy for value in parameters):
+    elif isinstance(parameters, list | tuple) and TaintedProxy in set(map(type, parameters)):
         return tuple(map(_exact, parameters))
     return parameters
 

@@ -31,6 +31,7 @@ from typing import Any
 
 from taint.carriers.containers import is_atomic
 from taint.carriers.proxy import bare, is_carrier
+from taint.carriers.text import TaintedStr
 from taint.carriers.values import apply_labels, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived
@@ -116,6 +117,8 @@ def _relabelled(value: Any, given: Any) -> Any:
         value: As pydantic made it: models, lists and dicts are its own, and labelled in place.
         given: What it was made from.
     """
+    if type(given) is TaintedStr and type(value) is str:
+        return given if str.__eq__(value, given) else derived(value, given)
     if value is given or is_atomic(given):
         return value
     if is_carrier(given):
@@ -134,9 +137,12 @@ def _relabelled_items(value: Any, given: Any) -> Any:
         value[:] = items
         return value
     if isinstance(value, dict) and isinstance(given, Mapping) and len(value) == len(given):
-        pairs = list(zip(value.items(), given.items(), strict=True))
+        pairs = [
+            (key if type(old) is str else _relabelled(key, old), _relabelled(item, was))
+            for (key, item), (old, was) in zip(value.items(), given.items(), strict=True)
+        ]
         value.clear()
-        value.update({_relabelled(key, old): _relabelled(item, was) for (key, item), (old, was) in pairs})
+        value.update(pairs)
         return value
     return _all(value, labels_of(given))
 
@@ -149,7 +155,7 @@ def _all(value: Any, labels: Labels) -> Any:
 def _relabelled_model(model: Any, fields: Mapping[str, Any], given: Any) -> Any:
     values = vars(model)
     extra = getattr(model, "__pydantic_extra__", None) or {}
-    wanted = {name: (*_aliases(field), name) for name, field in fields.items()}
+    wanted = {name: _keys(name, field) for name, field in fields.items()}
     left = dict(given) if isinstance(given, Mapping) else _attributes(given, itertools.chain(*wanted.values()))
     for name, keys in wanted.items():
         for key in keys:
@@ -169,14 +175,21 @@ def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
-def _aliases(field: Any) -> Iterable[str]:
+def _keys(name: str, field: Any) -> tuple[str, ...]:
+    """Give what a field may be called in what a model is made of: its aliases, then its name."""
     alias = field.validation_alias
+    if alias is None and field.alias is None:
+        return (name,)
     choices = getattr(alias, "choices", (alias,))
-    return (*(choice for choice in choices if isinstance(choice, str)), *((field.alias,) if field.alias else ()))
+    return (
+        *(choice for choice in choices if isinstance(choice, str)),
+        *((field.alias,) if field.alias else ()),
+        name,
+    )
 
 
 def _has_paths(fields: Iterable[Any]) -> bool:
-    aliases = [field.validation_alias for field in fields if field.validation_alias is not None]
+    aliases = [alias for field in fields if (alias := field.validation_alias) is not None]
     choices = itertools.chain(*(getattr(alias, "choices", (alias,)) for alias in aliases))
     return not all(isinstance(choice, str) for choice in choices)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, CompoundSelect, Delete, Insert, Select, Table, Update, event
@@ -48,8 +49,10 @@ class HasTextError(Exception):
     """The statement holds SQL text, which expressions do not tell about."""
 
 
-def companions_of(table: Table) -> dict[str, str]:
-    """Give the companion of each column that keeps its values' own labels in one, by their keys."""
+def companions_of(table: Any) -> dict[str, str]:
+    """Give the companion of each column that keeps its values' own labels in one, by their keys; of a `Table` only."""
+    if not isinstance(table, Table):
+        return {}
     return {column.info[COMPANION_KEY]: column.key for column in table.c if COMPANION_KEY in column.info}
 
 
@@ -58,8 +61,13 @@ def declared_labels(column: SchemaColumn[Any]) -> Labels | None:
     found = column.info.get(INFO_KEY)
     if not isinstance(found, Labels):
         return None
-    source = f"{column.table.fullname}.{column.name}"
-    return Labels(label if label.source is not None else replace(label, source=source) for label in found)
+    return _with_source(found, f"{column.table.fullname}.{column.name}")
+
+
+@lru_cache(maxsize=4096)
+def _with_source(labels: Labels, source: str) -> Labels:
+    """Name the source of labels that name none; kept, since it is asked of every value that is written."""
+    return Labels(label if label.source is not None else replace(label, source=source) for label in labels)
 
 
 def describe_tables() -> None:

@@ -88,7 +88,7 @@ class _Asked(NamedTuple):
     said: set[str]
 
 
-def label_results(result: Any, plan: Plan) -> None:
+def label_results(result: Any, plan: Plan, twin: Any = None) -> Any:
     """Have a result label its values, after the column's type has made them.
 
     Labels: of the column, and the value's own; on a row's values with the first look into it, on all others
@@ -97,26 +97,36 @@ def label_results(result: Any, plan: Plan) -> None:
     Args:
         result: Of a statement that gives rows.
         plan: Of the statement; it has labels.
+        twin: What this gave for another result with the same description.
+
+    Returns:
+        The description that labels, instead of the native one.
     """
-    native = result._metadata._processors
-    metadata = _copied(result._metadata)
-    processors = [_labelling(processor, plan.labels_at(index)) for index, processor in enumerate(native)]
+    native: Any = result._metadata
+    metadata = _labelling_twin(native, plan) if twin is None else twin
     said: set[str] = set()
     context = result.context
-    context.taint_row = None
-    if plan.own:
-        context.taint_row = _row_reader(plan.own, processors, said)
-        for index in {one.index for one in plan.own}:
-            processor = processors[index]
-            processors[index] = None if processor is None else _opening(processor)
-    metadata._processors = processors
+    context.taint_row = _row_reader(plan.own, metadata._processors, said) if plan.own else None
     context.taint_asked = None
-    if metadata._tuplefilter is None and not any(native[one.companion] for one in plan.own):
-        context.taint_asked = _Asked(metadata, plan, native if any(native) else None, said)
+    processors = native._processors
+    if metadata._tuplefilter is None and not any(processors[one.companion] for one in plan.own):
+        context.taint_asked = _Asked(metadata, plan, processors if any(processors) else None, said)
     result._metadata = metadata
     result._reset_memoizations()
     kind: Any = type(result)
     result.__class__ = _own_result_class(kind) if plan.own else _result_class(kind)
+    return metadata
+
+
+def _labelling_twin(native: Any, plan: Plan) -> Any:
+    """Copy a description, which all results of the statement share, with what labels after the columns' types."""
+    metadata = _copied(native)
+    processors = [_labelling(processor, plan.labels_at(at)) for at, processor in enumerate(native._processors)]
+    for index in {one.index for one in plan.own}:
+        processor = processors[index]
+        processors[index] = None if processor is None else _opening(processor)
+    metadata._processors = processors
+    return metadata
 
 
 def _reading(asked: _Asked) -> Read:

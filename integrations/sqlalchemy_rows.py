@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import Insert, Table
@@ -18,10 +19,10 @@ from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column
 from taint.evidence.row_labels import DERIVED, encoded, sealed
-from taint.integrations.sqlalchemy_lineage import companions_of, conflict_pairs, declared_labels
-from taint.labels import NO_LABELS
+from taint.integrations.sqlalchemy_lineage import INFO_KEY, companions_of, conflict_pairs, declared_labels
+from taint.labels import NO_LABELS, Label, Labels
 from taint.losses import count_loss
-from taint.purposes import is_allowed
+from taint.purposes import Taxonomy, current_taxonomy, is_allowed
 
 __all__ = ["OWN_WORK", "NotKeptError", "backfill", "companion_of", "default_of", "keeping_labels", "widened_by"]
 
@@ -70,19 +71,22 @@ def companion_of(expression: Any) -> Any:  # noqa: C901  # One branch for each k
 def _companions(column: Any) -> Iterator[Any]:
     """Find the companion of a column of a table, of an alias of one, or of `excluded`."""
     for base in column.base_columns:
-        key = companions_of(base.table).get(base.key) if isinstance(getattr(base, "table", None), Table) else None
+        key = companions_of(getattr(base, "table", None)).get(base.key)
         if key is not None:
             if key not in column.table.c:
                 raise NotKeptError("the query that gives the value does not give its labels")
             yield column.table.c[key]
 
 
-def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, list[dict[str, Any]]]:
+def keeping_labels(
+    statement: Any, rows: list[dict[str, Any]], companions: dict[str, str]
+) -> tuple[Any, list[dict[str, Any]]]:
     """Have a statement write the companion of each value that it writes.
 
     Args:
         statement: INSERT or UPDATE, of ORM or Core.
         rows: The parameters that it is executed with, one dict for each row.
+        companions: Of its table, as `companions_of` gives them.
 
     Returns:
         Both as they are to be executed; the same objects where there is nothing to do.
@@ -90,8 +94,6 @@ def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, lis
     Raises:
         NotKeptError: It writes values whose labels it cannot write.
     """
-    table = statement.table
-    companions = companions_of(table) if isinstance(table, Table) else {}
     if not companions:
         return statement, rows
     if isinstance(statement, Insert):
@@ -120,7 +122,7 @@ def keeping_labels(statement: Any, rows: list[dict[str, Any]]) -> tuple[Any, lis
     return statement, rows
 
 
-def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
+def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str, str]) -> list[str]:
     """Find columns that would say of a value that it was collected for more than it was.
 
     Labels: of a value that goes to a column that says nothing are lost, which is counted.
@@ -128,6 +130,7 @@ def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
     Args:
         statement: INSERT or UPDATE.
         rows: The parameters that it is executed with.
+        companions: Of its table, as `companions_of` gives them.
 
     Returns:
         What is wrong, in words, each once.
@@ -136,25 +139,59 @@ def widened_by(statement: Any, rows: list[dict[str, Any]]) -> list[str]:
     if not isinstance(table, Table):
         return []
     found: dict[str, None] = {}
-    companions = companions_of(table)
+    fits = _known_to_fit(table)
     many = (row for part in getattr(statement, "_multi_values", ()) for row in part)
-    for written in (*(_pairs(row) for row in (statement._values or {}, *many)), *map(_pairs, rows)):
-        for key, given in written:
+    for written in (statement._values or {}, *many, *rows):
+        if not isinstance(written, dict) or _PLAIN.issuperset(map(type, written.values())):
+            continue
+        for key, given in _pairs(written):
             value = given.value if isinstance(given, elements.BindParameter) else given
-            if type(value) in _PLAIN or key in companions or (column := table.c.get(key)) is None:
+            if type(value) in _PLAIN or key in companions or not (labels := labels_of(value)):
                 continue
-            labels = [label for label in labels_of(value) if label.derivation == "direct"]
+            column = table.c.get(key)
+            if column is None:
+                continue
+            says = column.info.get(INFO_KEY)
+            if fits.get((key, labels), _UNKNOWN) is says:
+                continue
             declared = declared_labels(column) or catalog.labels_of(Column(table.fullname.lower(), column.name.lower()))
-            if labels and not declared:
+            direct = [label for label in labels if label.derivation == "direct"]
+            too_wide = [label for label in direct if not _may_be_in(declared, label)]
+            if too_wide and not declared:
                 count_loss(f"{table.fullname}.{column.name}")
-            for label in labels if declared else ():
-                if not all(is_allowed(label.purposes, purpose) for one in declared for purpose in one.purposes):
-                    purposes = ", ".join(map(repr, sorted(label.purposes)))
-                    found[
-                        f"{table.fullname}.{column.name} says that it was collected for "
-                        f"{', '.join(map(repr, sorted(declared.purposes)))}, and is given what was for {purposes}"
-                    ] = None
+            elif too_wide:
+                found.update(dict.fromkeys(_widening(column, declared, label) for label in too_wide))
+            else:
+                fits[key, labels] = says
     return list(found)
+
+
+def _may_be_in(declared: Labels, label: Label) -> bool:
+    """Tell whether a value with a label may be in a column that declares others, if any."""
+    return bool(declared) and all(is_allowed(label.purposes, purpose) for one in declared for purpose in one.purposes)
+
+
+def _widening(column: Any, declared: Labels, label: Label) -> str:
+    return (
+        f"{column.table.fullname}.{column.name} says that it was collected for "
+        f"{', '.join(map(repr, sorted(declared.purposes)))}, and is given what was for "
+        f"{', '.join(map(repr, sorted(label.purposes)))}"
+    )
+
+
+_UNKNOWN = object()
+_MOST_FITTING = 4096
+_Fitting = dict[tuple[str, Labels], object]
+_fitting: WeakKeyDictionary[Table, tuple[int, Taxonomy, _Fitting]] = WeakKeyDictionary()
+
+
+def _known_to_fit(table: Table) -> _Fitting:
+    """Give what was found to fit a table's columns: a column and labels, with what the column says of itself."""
+    kept = _fitting.get(table)
+    version, taxonomy = catalog.version, current_taxonomy()
+    if kept is None or kept[0] != version or kept[1] is not taxonomy or len(kept[2]) >= _MOST_FITTING:
+        kept = _fitting[table] = (version, taxonomy, {})
+    return kept[2]
 
 
 _PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
@@ -186,7 +223,7 @@ def _is_expression(value: Any) -> bool:
 def _pairs(values: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(values, dict):
         for name, value in values.items():
-            yield str(getattr(name, "key", name)), value
+            yield name if type(name) is str else str(getattr(name, "key", name)), value
 
 
 def _kept_on_conflict(statement: Any, companions: dict[str, str]) -> Any:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 _TRACEPARENT = re.compile("[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}.*", re.ASCII)
 
-__all__ = ["NO_LABELS", "Grant", "Label", "Labels", "Range", "Step", "Trace", "without_steps"]
+__all__ = ["NO_LABELS", "Grant", "Label", "Labels", "Range", "Step", "Trace", "join", "without_steps"]
 
 
 class Trace(NamedTuple):
@@ -181,6 +181,14 @@ class Labels(frozenset[Label]):
 
 
 NO_LABELS = Labels()
+
+
+def join(sets: Iterable[Labels]) -> Labels:
+    """Join many sets of labels, each once: joining them one after the other makes a new set for each."""
+    distinct = set(sets)
+    if len(distinct) < 2:  # noqa: PLR2004  # One is the result itself.
+        return next(iter(distinct), NO_LABELS)
+    return Labels(frozenset().union(*distinct))
 
 
 class Range(NamedTuple):

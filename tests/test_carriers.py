@@ -511,3 +511,11 @@ def test_labels_show_themselves_as_they_are_written() -> None:
     shown = repr(labels_of(taint.label("+14155550100", purpose="security.mfa", source="shop.enrol")))
     assert shown.startswith("Labels([Label(purposes=frozenset({'security.mfa'})")
     assert "4155550100" not in shown
+
+
+def test_labels_of_a_container_are_all_inside_it() -> None:
+    """The labels of several values are joined, each once; those of one value are its own set."""
+    first, second = carry_text("a", SECURITY), carry_text("b", BILLING)
+    assert taint.labels_of([first, {"b": [second, first]}, "c"]) == SECURITY | BILLING
+    assert taint.labels_of([first, "c", first]) is SECURITY
+    assert taint.labels_of(["c", {"d": 1}, object()]) == frozenset()

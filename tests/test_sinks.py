@@ -366,6 +366,126 @@ def test_cycle_and_depth_end() -> None:
         deep = inner if isinstance(inner, list) else []
 
 
+class TestQuickCheck:
+    """What a sink asks first of the simplest values is as strict as the whole check, and says the same."""
+
+    @pytest.mark.parametrize("depth", [1, 3, 4, 5, 9])
+    def test_depth_hides_nothing(self, depth: int) -> None:
+        """A list in lists is looked into however deep; its safe twin passes."""
+        nested: Callable[[object], object] = lambda value: [value] if depth == 1 else [value, {"a": (value,)}]  # noqa: E731
+
+        @taint.sink(purpose="advertising.audiences")
+        def upload(rows: object) -> object:
+            return rows
+
+        allowed: object = advertising()
+        refused: object = security()
+        for _ in range(depth):
+            allowed, refused = nested(allowed), nested(refused)
+        assert upload(allowed) is allowed
+        with pytest.raises(taint.PurposeViolationError):
+            upload(refused)
+
+    def test_container_that_holds_itself(self) -> None:
+        """A cycle ends, and what stands beside it is found."""
+
+        @taint.sink(purpose="advertising.audiences")
+        def upload(rows: object) -> object:
+            return rows
+
+        rows: list[object] = [advertising()]
+        rows.append(rows)
+        assert upload(rows) is rows
+        rows.append(security())
+        with pytest.raises(taint.PurposeViolationError):
+            upload(rows)
+
+    def test_policy_that_is_set_later_holds(self) -> None:
+        """What was allowed, quietly and with a listener, is not when another policy says so."""
+        taint.configure(mode="report")
+
+        @taint.sink(purpose="advertising.audiences", name="ads.upload")
+        def upload(rows: object) -> None:
+            """Send them."""
+
+        deny = {"rules": [{"name": "never", "effect": "deny", "from": ["advertising"], "to": ["advertising"]}]}
+        for value in (advertising(), {"phone": advertising()}):
+            taint.configure(policy={})
+            upload(value)
+            with record() as seen:
+                upload(value)
+                taint.configure(policy=deny)
+                upload(value)
+            assert [flow.outcome.value for flow in seen.flows] == ["allowed", "violation"]
+        with record() as seen:
+            for name in ("one", "two"):
+                taint.configure(policy={"rules": [{"name": name, "effect": "allow"}]})
+                upload(advertising())
+        assert [flow.rule for flow in seen.flows] == ["one", "two"]
+
+    def test_records_of_a_listener(self) -> None:
+        """A check that was made before gives a record of its own call; other labels, names and modes give others."""
+
+        @taint.sink(purpose="advertising.audiences", name="ads.upload")
+        def upload(rows: object, more: object = None) -> None:
+            """Send them."""
+
+        for mode in ("report", "block"):
+            with record(mode=mode) as seen:
+                for value in (advertising(), advertising(), both()):
+                    upload(value, more=value)
+                upload(advertising())
+            lines = [flow.call_site.line for flow in seen.flows if flow.call_site is not None]
+            assert lines == [lines[0]] * 6 + [lines[0] + 1]
+            assert [flow.path for flow in seen.flows] == ["rows", "more"] * 3 + ["rows"]
+            sources = [source for flow in seen.flows for source in flow.labels.sources]
+            assert sources == ["shop.newsletter"] * 4 + ["shop.enrol"] * 2 + ["shop.newsletter"]
+            assert {flow.mode.value for flow in seen.flows} == {mode}
+
+    def test_consent_is_asked_each_time(self) -> None:
+        """Consent that is withdrawn between two calls is, for a listener too."""
+
+        class Store:
+            """Consent that can be taken back."""
+
+            answer = True
+
+            def is_given(self, *, subject: str | None, purpose: str, receipt: str | None) -> bool:
+                """Give it, until it is taken back."""
+                return self.answer
+
+        store = Store()
+        allow = {"name": "agreed", "effect": "allow", "from": ["security"], "to": ["advertising"], "consent": True}
+        taint.configure(mode="report", consent=store)
+
+        @taint.sink(purpose="advertising.audiences", name="ads.upload")
+        def upload(rows: object) -> None:
+            """Send them."""
+
+        phone = taint.label(PHONE, purpose="security.mfa", subject="7", source="shop.enrol")
+        anyhow = {"name": "anyhow", "effect": "allow", "priority": -1}
+        for rules, after in (([allow], ("violation", "purpose-limitation")), ([allow, anyhow], ("allowed", "anyhow"))):
+            taint.configure(policy={"rules": rules})
+            with record() as seen:
+                for store.answer in (True, False):
+                    upload(phone)
+            assert [(flow.outcome.value, flow.rule) for flow in seen.flows] == [("allowed", "agreed"), after]
+
+    def test_steps_are_those_of_each_value(self) -> None:
+        """With tracing, equal labels that have been elsewhere are told with their own way."""
+
+        @taint.sink(purpose="advertising.audiences", name="ads.upload")
+        def upload(rows: object) -> None:
+            """Send them."""
+
+        for trace in (False, True):
+            with record(trace=trace) as seen:
+                for value in (advertising().strip(), advertising().upper()):
+                    upload(value)
+            steps = [[step.operation for step in flow.steps] for flow in seen.flows]
+            assert steps == ([["label", "str.strip"], ["label", "str.upper"]] if trace else [[], []])
+
+
 def test_many_values_of_one_source_are_one_flow() -> None:
     """A thousand rows of the same source are one finding with a count, the first row and every label."""
     rows = [

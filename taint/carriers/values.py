@@ -21,7 +21,7 @@ from taint.carriers.text import TaintedStr
 from taint.carriers.tracing import last_step
 from taint.errors import ConfigurationError
 from taint.guard import shown
-from taint.labels import NO_LABELS, Label, Labels, Range, Trace
+from taint.labels import NO_LABELS, Label, Labels, Range, Trace, join
 from taint.losses import count_loss
 from taint.modes import Mode
 from taint.purposes import category_key, purpose_keys
@@ -235,13 +235,11 @@ def labels_of(value: object) -> Labels:
         The set of labels, empty for a plain value.
     """
     if type(value) is TaintedStr:
-        return flat(value._coverage)
+        coverage = value._coverage
+        return coverage if type(coverage) is Labels else flat(coverage)
     if is_bare(value):
         return NO_LABELS
-    labels = NO_LABELS
-    for _, carrier in carriers_in(value):
-        labels |= labels_of_carrier(carrier)
-    return labels
+    return join(labels_of_carrier(carrier) for _, carrier in carriers_in(value))
 
 
 def ranges_of(value: object) -> tuple[Range, ...]:

@@ -10,21 +10,22 @@ from typing import Any, TypeVar
 from taint.carriers.containers import is_atomic
 from taint.carriers.proxy import labels_of_carrier
 from taint.carriers.text import TaintedStr
+from taint.carriers.tracing import is_tracing
 from taint.carriers.values import carriers_in
 from taint.evidence import Evidence, current_known_values
 from taint.flows.calls import LAZY_KINDS
 from taint.flows.discovery import discovered_flows, is_discovering
 from taint.flows.finding import flows_at
-from taint.flows.outcome import carry_out, is_heard, is_watched, worst_of
+from taint.flows.outcome import call_site, carry_out, is_heard, is_watched, worst_of
 from taint.flows.redaction import can_redact, redacted
 from taint.flows.selection import held, selected_flows
 from taint.guard import report_internal_error
 from taint.labels import Labels
-from taint.modes import Mode
-from taint.policy import Flow, Outcome, current_decider
+from taint.modes import Mode, current_mode
+from taint.policy import CallSite, Decider, Flow, Outcome, current_decider
 from taint.telemetry import count_check
 
-__all__ = ["admitted", "admitted_all", "are_clear"]
+__all__ = ["admitted", "admitted_all", "are_clear", "told_as_clear"]
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ def admitted(value: T, root: str, *, sink: str, purpose: str, mode: Mode | None,
     return result  # type: ignore[no-any-return]  # Of the type of the value, or the sink would not have it.
 
 
-def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
+def are_clear(values: Sequence[object], *, sink: str, purpose: str) -> bool:
     """Tell quickly, of the simplest values, that a sink may have them and nobody asks to hear of it.
 
     Args:
@@ -60,19 +61,91 @@ def are_clear(values: Iterable[object], *, sink: str, purpose: str) -> bool:
     Returns:
         Whether nothing needs to be looked into; False says nothing.
     """
-    if is_heard() or held.get() or is_discovering():
+    if is_heard() or _is_more_asked(sink):
         return False
-    if _looks_at_plain(sink):
-        return False
-    decider = current_decider()
+    return _is_allowed(values, current_decider(), purpose, sink, _DEPTH)
+
+
+_DEPTH = 4
+_CONTAINERS = frozenset((dict, list, tuple))
+_KEYS = frozenset((str, int, type(None)))
+
+
+def _is_allowed(values: Iterable[Any], decider: Decider, purpose: str, sink: str, depth: int) -> bool:
     for value in values:
-        if type(value) is TaintedStr:
+        kind = type(value)
+        if kind is TaintedStr:
             labels = value._coverage  # noqa: SLF001  # The carrier's own; asking for its ranges costs ten times this.
             if type(labels) is not Labels or not decider.allows(labels, purpose, sink):
                 return False
-        elif not is_atomic(value) or type(value) in LAZY_KINDS:
+        elif kind in _CONTAINERS:
+            if kind is dict and not _KEYS.issuperset(map(type, value)):
+                return False
+            # What holds itself is too deep.
+            inside = value.values() if kind is dict else value
+            if not depth or not _is_allowed(inside, decider, purpose, sink, depth - 1):
+                return False
+        elif not is_atomic(value) or kind in LAZY_KINDS:
             return False
     return True
+
+
+def told_as_clear(values: Sequence[tuple[str, Any]], *, sink: str, purpose: str, mode: Mode | None) -> bool:
+    """Tell those who listen of the simplest values that a sink may have; as `admitted_all`, where that is all there is.
+
+    A record says nothing that a later one of the same labels, name and place would not: it is made once.
+
+    Args:
+        values: What is on its way, and what each is called.
+        sink: The sink's name.
+        purpose: What it uses data for.
+        mode: What the code says that a violation does there.
+
+    Returns:
+        Whether it is done; False says nothing, and nobody was told.
+    """
+    begun = perf_counter()
+    if not is_heard() or _is_more_asked(sink) or is_tracing():
+        return False
+    decider, effect = current_decider(), mode or current_mode()
+    kept = _kept_flows(decider)
+    flows: list[Flow] = []
+    site = call_site()
+    for root, value in values:
+        if type(value) is TaintedStr:
+            labels = value._coverage  # noqa: SLF001  # As in `_is_allowed`.
+            if type(labels) is not Labels or not decider.allows(labels, purpose, sink):
+                return False
+            key = (labels, root, sink, purpose, effect, site)
+            known = kept.get(key)
+            if known is None:
+                known = flows_at(value, root, sink=sink, purpose=purpose, mode=mode)
+                if decider.is_certain(labels, purpose, sink):
+                    kept[key] = known
+            flows += known
+        elif not is_atomic(value) or type(value) in LAZY_KINDS:
+            return False
+    count_check(sink, purpose, Outcome.ALLOWED, perf_counter() - begun)
+    carry_out(flows)
+    return True
+
+
+_Flows = dict[tuple[Labels, str, str, str, Mode, CallSite | None], list[Flow]]
+_MOST_KEPT = 4096
+_kept: tuple[Decider | None, _Flows] = (None, {})
+
+
+def _kept_flows(decider: Decider) -> _Flows:
+    """Give the records of allowed flows that a policy has decided; as few as are bounded."""
+    global _kept  # noqa: PLW0603  # Replaced as a whole, with the policy that it holds for.
+    if _kept[0] is not decider or len(_kept[1]) >= _MOST_KEPT:
+        _kept = (decider, {})
+    return _kept[1]
+
+
+def _is_more_asked(sink: str) -> bool:
+    """Tell whether a check asks for more than the labels of what a sink gets."""
+    return bool(held.get()) or is_discovering() or _looks_at_plain(sink)
 
 
 def _looks_at_plain(sink: str) -> bool:

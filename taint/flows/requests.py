@@ -232,11 +232,12 @@ class Collection:
             path: Its name.
         """
         answer = self.fields.find(place, path)
-        if answer is None:
-            return value
+        return value if answer is None else self._labelled(value, answer)
+
+    def _labelled(self, value: T, answer: _Answer) -> T:
         kind = type(value)
         if kind is str:
-            labels = self._labels_of(answer)
+            labels = self._labels.get(answer) or self._labels_of(answer)
             if values.collector is None:
                 return carry_text(value, labels)  # type: ignore[return-value, arg-type]  # T is str here.
         elif kind is bool or value is None or (kind in (int, float) and not answer.rule.is_named):
@@ -264,8 +265,8 @@ class Collection:
                 way = (*path, key) if is_mapping else path
                 if type(item) is dict or type(item) is list:
                     stack.append((way, item))
-                elif find(place, way) is not None:
-                    here[key] = self.value(item, place, *way)
+                elif (answer := find(place, way)) is not None:
+                    here[key] = self._labelled(item, answer)
         return value
 
     def header(self, name: str, value: T) -> T:

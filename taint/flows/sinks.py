@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, TypeVar
 
-from taint.flows.admission import admitted, admitted_all, are_clear
+from taint.flows.admission import admitted, admitted_all, are_clear, told_as_clear
 from taint.flows.calls import LAZY, Around, Bound, around_calls, by_name, function_name
 from taint.flows.declared import SINKS, declare
 from taint.flows.discovery import discovered_flows
@@ -66,6 +66,8 @@ def sink(*, purpose: str, name: str | None = None, mode: str | None = None) -> C
                 return
             values = [(bound.name_at(index), value) for index, value in enumerate(bound.args)]
             values += bound.kwargs.items()
+            if told_as_clear(values, sink=sink_name, purpose=key, mode=own_mode):
+                return
             admitted_values = admitted_all(values, sink=sink_name, purpose=key, mode=own_mode)
             received = [
                 checked_items(value, root) if isinstance(value, LAZY) else value

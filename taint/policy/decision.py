@@ -129,6 +129,10 @@ class Decider:
             self._allowed.add((labels, purpose, sink))
         return is_allowed
 
+    def is_certain(self, labels: Labels, purpose: str, sink: str) -> bool:
+        """Tell whether what `allows` has allowed stays so while this policy holds: nobody had to be asked."""
+        return (labels, purpose, sink) in self._allowed
+
     def decide(self, label: Label, purpose: str, sink: str, evidence: Evidence = Evidence.LABEL) -> Decision:
         """Decide one label at a sink; arguments as `decisions`."""
         own = self._settled(self._plan(label.purposes, label, purpose, sink, evidence), 0, label, purpose)

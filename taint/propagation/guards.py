@@ -13,7 +13,8 @@ import ast
 import builtins
 import functools
 import inspect
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -88,7 +89,7 @@ def on_others(
     return guard
 
 
-def _exact(native: Any, concerned: Callable[..., Any], kinds: Set[type], test: str, *, asked_from: int) -> Any:
+def _exact(native: Any, concerned: Callable[..., Any], kinds: AbstractSet[type], test: str, *, asked_from: int) -> Any:
     """Make a guard that takes what a Python function takes; None for what takes any number, or has no code."""
     if type(native) is not FunctionType:
         return None

@@ -25,7 +25,7 @@ from taint.carriers.proxy import TaintedProxy, carry, is_carrier, labels_of_carr
 from taint.carriers.text import TaintedBytes, TaintedStr, carry_bytes, carry_text
 from taint.carriers.values import apply_labels, labels_of
 from taint.guard import report_internal_error
-from taint.labels import NO_LABELS, Labels
+from taint.labels import NO_LABELS, Labels, join
 from taint.propagation.follow import is_plain
 
 __all__ = ["Detached", "Node", "detached", "label_loaded", "labelled_document", "layered"]
@@ -197,12 +197,25 @@ class Detached:
         return twin
 
     def _plain_mapping(self, value: dict[Any, Any]) -> Any:
-        pairs = [(key, self._plain(key), item, self._plain(item)) for key, item in value.items()]
-        if all(key is new_key and item is new for key, new_key, item, new in pairs):
+        pairs: list[tuple[Any, Any]] = []
+        found: list[Labels] = []
+        is_same = True
+        for key, item in value.items():
+            new_key = key if type(key) in _PLAIN else self._plain(key)
+            kind = type(item)
+            if kind is TaintedStr:  # As `_plain`, without its call.
+                found.append(flat(item._coverage))
+                new = str.__str__(item)
+            else:
+                new = item if kind in _PLAIN else self._plain(item)
+            is_same = is_same and key is new_key and item is new
+            pairs.append((new_key, new))
+        if is_same:
             return value
+        self.labels |= join(found)
         twin: dict[Any, Any] = {} if type(value) is dict else copy.copy(value)
         twin.clear()
-        twin.update({new_key: new for _, new_key, _, new in pairs})
+        twin.update(pairs)
         return twin
 
     def _plain_fields(self, value: Any, names: dict[str, str]) -> Any:

@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, load_only,
 import taint
 from taint.carriers.number import TaintedInt
 from taint.evidence.catalog import catalog, declare
-from taint.integrations.sqlalchemy import labelled
+from taint.integrations.sqlalchemy import _known_statements, labelled
 from taint.testing import record
 
 HASH = "5e0b"
@@ -365,6 +365,13 @@ def test_labelled_values_can_be_bound(engine: sa.Engine) -> None:
     assert found == [(dt.date(2001, 2, 3), uuid.UUID(int=9), PHONE)] * 3
 
 
+def test_labelled_number_is_bound_in_a_query(engine: sa.Engine) -> None:
+    """What a driver refuses to bind is bound as its value, in a statement that is executed once."""
+    query = sa.select(sa.cast(sa.bindparam("x", type_=sa.types.NullType()), sa.Float))
+    with engine.connect() as connection:
+        assert connection.scalar(query, {"x": taint.label(1.5, purpose="security.mfa")}) == 1.5
+
+
 @pytest.mark.parametrize(
     "value",
     ["+1415", 7, b"x", Decimal("1.5"), dt.date(2001, 2, 3), uuid.UUID(int=5)],
@@ -479,6 +486,50 @@ def test_declared_for_a_table_that_cannot_say_so(engine: sa.Engine) -> None:
         catalog.withdraw("sa_uploads.hash")
     with Session(engine) as session:
         assert facts(session.scalars(sa.select(Upload.hash)).one()) == set()
+
+
+def test_every_result_of_a_statement_is_labelled(engine: sa.Engine) -> None:
+    """What is known of a statement holds for all its results, until a catalog says more."""
+    statement = sa.select(Upload).where(Upload.hash == HASH)
+    declare("sa_uploads.hash", purpose="security.mfa")
+    try:
+        for purposes in ({"security.mfa"}, {"security.mfa"}, {"security.mfa", "analytics"}):
+            if len(purposes) > 1:
+                declare("sa_uploads.hash", purpose="analytics")
+            with Session(engine) as session:
+                assert taint.labels_of(session.scalars(statement).one().hash).purposes == purposes
+                lower = sa.func.lower(uploads.c.hash)
+                assert taint.labels_of(session.execute(sa.select(lower)).one()._mapping[lower]).purposes == purposes
+    finally:
+        catalog.withdraw("sa_uploads.hash")
+    with Session(engine) as session:
+        assert type(session.scalars(statement).one().hash) is str
+
+
+def test_what_is_known_of_a_statement_goes_with_it(engine: sa.Engine) -> None:
+    """What is kept for a statement, its results' description included, does not keep the statement."""
+    engine.clear_compiled_cache()
+    gc.collect()
+    before = len(_known_statements)
+    with engine.connect() as connection:
+        for _ in range(2):
+            assert connection.scalars(sa.select(sa.func.trim(users.c.phone_hash))).all()
+    assert len(_known_statements) > before
+    engine.clear_compiled_cache()
+    gc.collect()
+    assert len(_known_statements) <= before
+
+
+def test_connections_join_no_events(engine: sa.Engine) -> None:
+    """Nothing listens to engines: each connection would join all their events. A program's listeners hear all."""
+    heard: list[str] = []
+    sa.event.listen(engine, "do_execute", lambda _cursor, statement, *_: heard.append(statement))
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: heard.append(args[2]))
+    with engine.connect() as connection:
+        assert not connection.dispatch.before_execute
+        assert len(connection.dispatch.before_cursor_execute) == 1
+        connection.execute(sa.select(User.id).where(User.phone_hash == taint.label(HASH, purpose="security.mfa")))
+    assert len(heard) == 2
 
 
 def test_off_and_uninstalled_do_nothing(engine: sa.Engine) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import taint
 from taint import losses
+from taint.evidence.catalog import catalog, declare
 from taint.evidence.row_labels import DERIVED, decoded, encoded, opened, sealed, set_seal_keys
 from taint.integrations.sqlalchemy import SqlalchemyIntegration, labelled, own_labels
 from taint.labels import Label, Labels
@@ -626,6 +627,56 @@ def test_column_that_says_more_than_was_collected(
         write(session, "offers", security("x"))
         session.rollback()
     assert ["is given what was for 'security.mfa'" in gap.path for gap in seen.gaps] == [True]
+
+
+def test_what_fitted_a_column_is_asked_again_when_the_column_says_something_else(engine: sa.Engine) -> None:
+    """A column that is described anew, or that a catalog describes, is held to what it says now."""
+    table = sa.Table(
+        "own_described",
+        sa.MetaData(),
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("offers", sa.Text, info=labelled(purpose="advertising")),
+        sa.Column("note", sa.Text),
+    )
+    table.create(engine)
+    with engine.connect() as connection, record() as seen:
+        for _ in range(2):
+            connection.execute(table.insert(), {"offers": marketing("x")})
+            connection.execute(table.insert(), {"note": marketing("x")})
+        assert not seen.gaps
+        assert losses.counts()["own_described.note"] == 2
+        table.c.offers.info.update(labelled(purpose="analytics"))
+        connection.execute(table.insert(), {"offers": marketing("x")})
+        declare("own_described.note", purpose="advertising")
+        connection.execute(table.insert(), {"note": marketing("x")})
+        catalog.withdraw("own_described.note")
+        declare("own_described.note", purpose="analytics")
+        connection.execute(table.insert(), {"note": marketing("x")})
+        catalog.withdraw("own_described.note")
+    found = [gap.path.partition(" says ")[0] for gap in seen.gaps]
+    table.drop(engine)
+    assert found == ["own_described.offers", "own_described.note"]
+    assert losses.counts()["own_described.note"] == 2
+
+
+def test_what_fitted_a_column_is_asked_again_in_another_taxonomy(engine: sa.Engine) -> None:
+    """A purpose that stands below another by one policy, and by the next no more, is held to the next."""
+    outreach = {"definition": "Write to people."}
+    taint.configure(policy={"purposes": {"outreach": {**outreach, "parents": ["marketing"]}}})
+    columns = (
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("post", sa.Text, info=labelled(purpose="outreach")),
+    )
+    table = sa.Table("own_outreach", sa.MetaData(), *columns)
+    table.create(engine)
+    counts = []
+    with engine.connect() as connection, record() as seen:
+        for _ in range(2):
+            connection.execute(table.insert(), {"post": taint.label("x", purpose="marketing", source="shop.offers")})
+            counts.append(len(seen.gaps))
+            taint.configure(policy={"purposes": {"outreach": outreach}})
+    table.drop(engine)
+    assert counts == [0, 1]
 
 
 def test_column_that_says_nothing_counts_what_is_lost(engine: sa.Engine) -> None:
