@@ -253,7 +253,7 @@ def test_heads_that_look_the_same() -> None:
     fields = CollectedFields({"header:x-phone": MFA}).of("GET", "/")
     for number in range(MAX_KEPT):
         assert not fields.is_any_of("header", ("host", f"x-{number}"))
-        assert len(fields._heads["header"]) <= LONGEST_KEPT  # The bound, which nothing public tells.
+        assert len(fields.heads["header"]) <= LONGEST_KEPT  # The bound, which nothing public tells.
     assert fields.is_any_of("header", ("host", "x-phone"))
     assert fields.is_any_of("header", ("host", "X-Phone"))
     assert not fields.is_any_of("path", ("x-phone",))
