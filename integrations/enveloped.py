@@ -21,7 +21,7 @@ from taint.integrations.outgoing import Message, add_sender
 from taint.losses import count_loss
 from taint.propagation.json_tree import labelled_json
 from taint.propagation.pairing import detached
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Standing
 
 __all__ = [
     "aiohttp_patches",
@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _LABELLED = "_taint_labelled"
+_TEXTS = frozenset((str, bytes))
 _PART = re.compile(r"(?:json|data|content|files)(?![A-Za-z0-9_])")
 
 
@@ -269,7 +270,13 @@ def django_patches() -> Iterator[Patch]:
         data = value if isinstance(value, bytes) else value.encode()
         return data if data == content else carry(content, labels_of(value))
 
-    yield Patch(django.http.response.HttpResponseBase, "make_bytes", make_bytes)
+    def making(native: Callable[..., bytes], concerned: Callable[..., bytes]) -> Callable[..., bytes]:
+        def make(response: Any, value: Any) -> bytes:
+            return (native if type(value) in _TEXTS else concerned)(response, value)
+
+        return make
+
+    yield Patch(django.http.response.HttpResponseBase, "make_bytes", Standing(make_bytes, making))
     yield Patch(django.http.request.HttpRequest, "body", body)
     yield Patch(django.http.request.HttpRequest, "_load_post_and_files", load_form)
 

@@ -33,7 +33,7 @@ from typing import Any
 from taint.carriers import observation, values
 from taint.envelopes.asgi import is_answering
 from taint.flows.handover import clean_state, leave_all
-from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
+from taint.flows.requests import CollectedFields, Collection, Table
 from taint.flows.uploads import labelled_file
 from taint.flows.zones import zone
 from taint.guard import report_internal_error
@@ -110,7 +110,7 @@ class FlaskIntegration(Integration):
                     request = self._current()
                     rule = request.url_rule
                     fields = self._fields.collecting(request.method, None if rule is None else rule.rule)
-                    if fields is not None and not _is_native(request, fields):
+                    if fields is not None and fields.is_any_in(request.environ, tuple(request.view_args or ())):
                         subject = None if self._subject is None else functools.partial(self._subject, request)
                         _label_request(request, Collection(fields, subject))
                 except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
@@ -156,29 +156,6 @@ def _starting(start_response: Callable[..., Any]) -> Callable[..., Any]:
         return start_response(status, headers, *rest)
 
     return start
-
-
-def _is_native(request: Any, fields: RouteFields) -> bool:
-    """Tell whether nothing that a request has is collected for anything, and it may stay as it is."""
-    environ, names = request.environ, tuple(request.view_args or ())
-    query, cookie, keys = environ.get("QUERY_STRING"), environ.get("HTTP_COOKIE"), tuple(environ)
-    has_body = environ.get("CONTENT_LENGTH", "") not in ("", "0") or (
-        # Without a length there is a body where it comes in pieces, or in a protocol that has no need of one.
-        "HTTP_TRANSFER_ENCODING" in environ
-        or ("wsgi.input_terminated" in environ and not environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1."))
-    )
-    return (
-        not (has_body and not fields.places.isdisjoint(("body", "form", "file")))
-        and (fields.heads["path"].get(names) is False or not fields.is_any_of("path", names))
-        and not (query and fields.may_be_in("query", query.encode("latin-1")))
-        and not (cookie and fields.may_be_in("cookie", cookie.encode("latin-1")))
-        and (fields.heads["header"].get(keys) is False or not fields.is_any_of("header", keys, _header_name))
-    )
-
-
-def _header_name(key: str) -> str:
-    """Give the name of a header as CGI has it; of what is none as well, which then is taken for one."""
-    return key.removeprefix("HTTP_").replace("_", "-")
 
 
 _EXACT = frozenset((str,))

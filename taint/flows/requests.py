@@ -154,6 +154,30 @@ class RouteFields:
         search = self.search_query if place == "query" else self.search_cookie
         return search is not None and search(sent) is not None
 
+    def is_any_in(self, environ: Mapping[str, Any], parameters: tuple[str, ...]) -> bool:
+        """Tell whether a request, as CGI has it, may have anything that is collected; else it may stay as it is.
+
+        Args:
+            environ: Of the request (PEP 3333), or what has the same keys.
+            parameters: Names of those of the path.
+        """
+        length, query, cookie = map(environ.get, ("CONTENT_LENGTH", "QUERY_STRING", "HTTP_COOKIE"))
+        has_body = (length and length != "0") or (
+            # Without a length there is a body where it comes in pieces, or in a protocol that has no need of one.
+            "HTTP_TRANSFER_ENCODING" in environ
+            or ("wsgi.input_terminated" in environ and not environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1."))
+        )
+        if has_body and not self.places.isdisjoint(("body", "form", "file")):
+            return True
+        if (query and self.may_be_in("query", query.encode("latin-1"))) or (
+            cookie and self.may_be_in("cookie", cookie.encode("latin-1"))
+        ):
+            return True
+        keys, heads = tuple(environ), self.heads
+        return (heads["path"].get(parameters) is not False and self.is_any_of("path", parameters)) or (
+            heads["header"].get(keys) is not False and self.is_any_of("header", keys, _header_name)
+        )
+
     def _searching(self, place: str) -> Callable[[bytes], object] | None:
         if place not in self.places:
             return None
@@ -209,6 +233,11 @@ def _occurring(names: Iterable[str], place: str) -> re.Pattern[bytes]:
 
 
 _WILD = re.compile(r"[*?\[]")
+
+
+def _header_name(key: str) -> str:
+    """Give the name of a header as CGI has it; of what is none as well, which then is taken for one."""
+    return key.removeprefix("HTTP_").replace("_", "-")
 
 
 def _text(name: bytes) -> str:
