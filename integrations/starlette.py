@@ -153,16 +153,21 @@ def _kept(scope: Any) -> _Kept:
         return kept
     kept = _Kept()
     kept.route, kept.collection = route, None
-    kept.fields = fields = _active.fields_of(scope, route)
     if route is None:  # The parameters of the path are not known yet.
+        kept.fields = _active.fields_of(scope, None)
         kept.native = [_NOTHING] * 4
     else:
+        if scope["type"] == "http" and not scope.get("root_path") and "fastapi" not in scope:  # As `fields_of`.
+            fields = _active.fields.collecting(scope["method"], getattr(route, "path_format", None))
+        else:
+            fields = _active.fields_of(scope, route)
+        kept.fields = fields
         headers, query, parameters = scope["headers"], scope["query_string"], scope.get("path_params", _KEY)
         kept.native = native = [headers, headers, query, parameters]
         if fields is not None:
             if not fields.plain_headers.issuperset(map(_name, headers)):
                 _look_at(headers, fields, native)
-            if query and fields.search_query is not None and fields.search_query(query) is not None:
+            if query and fields.may_be_in("query", query):
                 native[_QUERY] = _NOTHING
             names = tuple(parameters)
             if fields.heads["path"].get(names) is not False and fields.is_any_of("path", names):

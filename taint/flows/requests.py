@@ -88,14 +88,9 @@ class RouteFields:
         labels: Of its fields, where nothing tells one request from another.
         heads: What `is_any_of` has answered, by place.
         plain_headers: Names of headers as they were sent that are collected for nothing; never that of cookies.
-        search_query: Finds where a query string may have a collected field; None where no query has one.
-        search_cookie: The same for a header with cookies.
     """
 
-    __slots__ = (
-        *("_answers", "_rules", "heads", "labels", "places", "plain_headers", "search_cookie", "search_query"),
-        "title",
-    )
+    __slots__ = ("_answers", "_names", "_rules", "heads", "labels", "places", "plain_headers", "title")
 
     def __init__(self, method: str, template: str | None, rules: Iterable[FieldRule]) -> None:
         self.title = f"{method} {template or '*'}"
@@ -110,7 +105,7 @@ class RouteFields:
         self.labels: dict[_Answer, Labels] = {}
         self.heads: dict[str, dict[tuple[Any, ...], bool]] = {place: {} for place in PLACES}
         self.plain_headers: set[bytes] = set()
-        self.search_query, self.search_cookie = self._searching("query"), self._searching("cookie")
+        self._names = {place: _occurring(self._named(place)) for place in ("query", "cookie") if place in self.places}
 
     def is_any(self, place: str, names: Iterable[str]) -> bool:
         """Tell whether any of some fields is collected for anything: most requests have none."""
@@ -151,8 +146,14 @@ class RouteFields:
             place: `query` or `cookie`.
             sent: As it was sent.
         """
-        search = self.search_query if place == "query" else self.search_cookie
-        return search is not None and search(sent) is not None
+        names = self._names.get(place)
+        if names is None:
+            return False
+        if names.search(sent) is not None:
+            return True
+        # A name of a query may be written otherwise: percent-encoded, `+` for a space.
+        is_written = place == "query" and _WRITTEN.search(sent) is not None
+        return is_written and _WRITTEN_NAME.search(sent) is not None
 
     def is_any_in(self, environ: Mapping[str, Any], parameters: tuple[str, ...]) -> bool:
         """Tell whether a request, as CGI has it, may have anything that is collected; else it may stay as it is.
@@ -178,10 +179,8 @@ class RouteFields:
             heads["header"].get(keys) is not False and self.is_any_of("header", keys, _header_name)
         )
 
-    def _searching(self, place: str) -> Callable[[bytes], object] | None:
-        if place not in self.places:
-            return None
-        return _occurring({rule.name for rule in self._rules if rule.place in (None, place)}, place).search
+    def _named(self, place: str) -> set[str]:
+        return {rule.name for rule in self._rules if rule.place in (None, place)}
 
     def find(self, place: str, path: tuple[str, ...]) -> _Answer | None:
         """Give what a field is collected for, and its source.
@@ -222,16 +221,15 @@ def _is_meant(rule: FieldRule, place: str, path: tuple[str, ...]) -> bool:
     return rule.name == "*" or any(matches_pattern(step, (rule.name,)) for step in path)
 
 
-def _occurring(names: Iterable[str], place: str) -> re.Pattern[bytes]:
+def _occurring(names: Iterable[str]) -> re.Pattern[bytes]:
     """Give a pattern that occurs wherever a field of these names may have been sent; it may elsewhere too."""
     if any(_WILD.search(name) or not name.isascii() for name in names):
         return re.compile(b"")
-    occurring = [re.escape(name).encode() for name in names]
-    # A name of a query may be written otherwise: percent-encoded, `+` for a space.
-    written = [rb"(?:^|&)[^=&]*[%+\x80-\xff]"] if place == "query" else []
-    return re.compile(b"|".join(written + occurring))
+    return re.compile(b"|".join(re.escape(name).encode() for name in sorted(names)))
 
 
+_WRITTEN = re.compile(rb"[%+\x80-\xff]")
+_WRITTEN_NAME = re.compile(rb"(?:^|&)[^=&]*[%+\x80-\xff]")
 _WILD = re.compile(r"[*?\[]")
 
 
