@@ -76,7 +76,7 @@ def uvicorn_ask(app: Any) -> web.Ask:
             protocols[0].connection_made(wire)
         wire.written = b""
         protocols[0].data_received(_SENT)
-        while not wire.written.endswith(b"]}"):
+        while not wire.written.endswith(b"]}"):  # noqa: ASYNC110  # The steps of the server are what is counted.
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         return int(wire.written[9:12])
@@ -96,7 +96,7 @@ async def counted(ask: Callable[[str], Coroutine[Any, Any, int]]) -> None:
 
 
 def _switch(way: str) -> None:
-    subprocess.run(["callgrind_control", "-i", way, str(os.getpid())], check=True, capture_output=True)  # noqa: S607  # Of valgrind.
+    subprocess.run(["callgrind_control", "-i", way, str(os.getpid())], check=True, capture_output=True)  # noqa: S603, S607  # Of valgrind.
 
 
 def run(name: str, level: str, *, is_served: bool) -> None:
@@ -114,7 +114,7 @@ def count(*cell: str) -> float:
     """Give the thousands of instructions of a request."""
     with tempfile.TemporaryDirectory() as place:
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={place}/out"]
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  # This file.
             [*command, sys.executable, __file__, "run", *cell],
             env={**os.environ, "PYTHONHASHSEED": "0"},
             capture_output=True,
@@ -136,7 +136,8 @@ def main() -> None:
         for how in ("alone", "served") if KINDS[name][1] is web.asgi else ("alone",):
             found = [count(name, level, how) for level in LEVELS]
             shown = " | ".join(f"{one:.0f}" for one in found)
-            print(f"| {name}{', uvicorn' if how == 'served' else ''} | {shown} | {found[-1] / found[0]:.3f} |", flush=True)
+            row = f"{name}, uvicorn" if how == "served" else name
+            print(f"| {row} | {shown} | {found[-1] / found[0]:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -127,8 +127,7 @@ class DjangoIntegration(Integration):
             try:  # As `clean_state`, which is quick only where nothing was ever entered.
                 return _sendable(native(handler, request))
             finally:
-                if observation.active or values.collector is not None:
-                    leave_all()
+                leave_all()
 
         return begin
 

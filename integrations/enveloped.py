@@ -236,6 +236,13 @@ def flask_patches() -> Iterator[Patch]:
     yield Patch(werkzeug.wrappers.Request, "_load_form_data", load_form)
 
 
+def _making(native: Callable[..., bytes], concerned: Callable[..., bytes]) -> Callable[..., bytes]:
+    def make(response: Any, value: Any) -> bytes:
+        return native(response, value) if type(value) in _TEXTS else concerned(response, value)
+
+    return make
+
+
 def django_patches() -> Iterator[Patch]:
     """Give what to wrap so that Django's bodies and forms keep labels: it has every response made exact bytes."""
     import django.http.request
@@ -270,13 +277,7 @@ def django_patches() -> Iterator[Patch]:
         data = value if isinstance(value, bytes) else value.encode()
         return data if data == content else carry(content, labels_of(value))
 
-    def making(native: Callable[..., bytes], concerned: Callable[..., bytes]) -> Callable[..., bytes]:
-        def make(response: Any, value: Any) -> bytes:
-            return (native if type(value) in _TEXTS else concerned)(response, value)
-
-        return make
-
-    yield Patch(django.http.response.HttpResponseBase, "make_bytes", Standing(make_bytes, making))
+    yield Patch(django.http.response.HttpResponseBase, "make_bytes", Standing(make_bytes, _making))
     yield Patch(django.http.request.HttpRequest, "body", body)
     yield Patch(django.http.request.HttpRequest, "_load_post_and_files", load_form)
 

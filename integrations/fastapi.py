@@ -118,5 +118,5 @@ def _serializing(native: Callable[..., Any]) -> Callable[..., Any]:
     namespace: dict[str, Any] = {"native": native, "again": again}
     exec(compile(source, __file__, "exec"), namespace)  # noqa: S102  # Names of arguments.
     serialize = namespace["serialize"]
-    serialize.__kwdefaults__ = native.__kwdefaults__  # type: ignore[attr-defined]  # Of a function.
-    return functools.wraps(native)(serialize)  # type: ignore[no-any-return]  # It is one.
+    serialize.__kwdefaults__ = native.__kwdefaults__
+    return functools.wraps(native)(serialize)

@@ -97,8 +97,7 @@ class FlaskIntegration(Integration):
             try:  # As `clean_state`, which is quick only where nothing was ever entered.
                 return native(app, environ, _starting(start_response))
             finally:
-                if observation.active or values.collector is not None:
-                    leave_all()
+                leave_all()
 
         return begin
 

@@ -314,8 +314,7 @@ def _begin(native: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Co
             try:
                 await native(self, scope, receive, send)
             finally:
-                if observation.active or values.collector is not None:
-                    leave_all()
+                leave_all()
 
     return begin
 

@@ -54,8 +54,8 @@ class clean_state:  # noqa: N801  # Used as a statement, as `zone` is.
         """Have what was there."""
         if self._before is not None:
             _set(self._before)
-        elif (observation.active or values.collector is not None) and not _is_nothing():
-            _set(_NOTHING)
+        else:
+            leave_all()
 
 
 _VARIABLES: tuple[ContextVar[Any], ...] = (
@@ -84,7 +84,8 @@ def _set(given: tuple[Any, ...]) -> None:
 
 def leave_all() -> None:
     """Leave whatever zone and tenant there is here."""
-    _set(_NOTHING)
+    if (observation.active or values.collector is not None) and not _is_nothing():
+        _set(_NOTHING)
 
 
 class _Handed(NamedTuple):
@@ -150,8 +151,6 @@ def pool_patches(module: Any) -> Iterator[Patch]:
     """Give what to wrap in `multiprocessing.pool`; `apply` calls `apply_async`."""
     for name in ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered"):
         yield Patch(module.Pool, name, _handing)
-
-
 
 
 add_patches("concurrent.futures.thread", thread_patches)

@@ -105,7 +105,7 @@ class RouteFields:
         self.labels: dict[_Answer, Labels] = {}
         self.heads: dict[str, dict[tuple[Any, ...], bool]] = {place: {} for place in PLACES}
         self.plain_headers: set[bytes] = set()
-        self._names = {place: _occurring(self._named(place)) for place in ("query", "cookie") if place in self.places}
+        self._names = {place: _occurring(self._named(place)) for place in self.places & {"query", "cookie"}}
 
     def is_any(self, place: str, names: Iterable[str]) -> bool:
         """Tell whether any of some fields is collected for anything: most requests have none."""
@@ -430,9 +430,9 @@ class CollectedFields:
 
     def collecting(self, method: str, template: str | None) -> RouteFields | None:
         """Give what `of` gives, where anything is collected with the route now: asked by every request."""
-        if modes._current is _OFF:  # As `is_off`, without its call; the next line as `current_decider`.
+        if modes._current is _OFF:  # noqa: SLF001  # As `is_off`, without its call; the next line as `current_decider`.
             return None
-        is_known = in_force._current is self._decider is not None
+        is_known = in_force._current is self._decider is not None  # noqa: SLF001  # See above.
         fields = self._routes.get((method, template)) if is_known else None
         if fields is None:
             fields = self.of(method, template)

@@ -90,7 +90,7 @@ _spare: list[_Refusing] = []
 
 
 def is_built_in(value: Any) -> bool:
-    """Tell, at the speed of C, that a value and all that is in it are of built-in types, exactly: no carrier of any kind.
+    """Tell, at the speed of C, that a value and all in it are of built-in types, exactly: no carrier of any kind.
 
     False where that is not known: cycles.
     """
