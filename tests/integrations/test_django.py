@@ -232,7 +232,7 @@ def test_a_request_is_native_only_where_nothing_is_collected(pattern: str, label
 
 @pytest.mark.parametrize(("version", "is_any"), [("1.1", False), ("2", True)])
 def test_a_body_without_a_length(*, version: str, is_any: bool) -> None:
-    """Over HTTP/2 a body needs no length, so that a request there may have a collected field where none is announced."""
+    """Over HTTP/2 a body needs no length, so that a request may have a collected field where none is announced."""
     fields = CollectedFields({"form:phone": taint.Collected(SECURITY)}).of("POST", "/")
     request = SimpleNamespace(scope={"http_version": version}, META={"HTTP_HOST": "a"})
     assert _is_any(request, SimpleNamespace(args=(), kwargs={}), fields) is is_any
