@@ -17,9 +17,13 @@ from collections.abc import Callable, Coroutine
 from io import BytesIO
 from typing import Annotated, Any
 
+import django.conf
+import django.urls
 import fastapi
 import flask
 import sqlalchemy as sa
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, JsonResponse
 from pydantic import BaseModel, create_model
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.pool import StaticPool
@@ -29,6 +33,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import taint
+from taint.integrations.django import DjangoIntegration
 from taint.integrations.fastapi import FastapiIntegration
 from taint.integrations.flask import FlaskIntegration
 from taint.integrations.sqlalchemy import labelled
@@ -137,9 +142,37 @@ def flask_app(shop: Shop) -> flask.Flask:
     return app
 
 
-def flask_ask(shop: Shop) -> Ask:
-    """Give a driver of the application of Flask."""
-    app = flask_app(shop)
+class _Urls:
+    """What Django takes for the module of an application's routes."""
+
+    def __init__(self, shop: Shop) -> None:
+        def get(request: HttpRequest, number: int) -> JsonResponse:
+            return JsonResponse(item(number, request.GET["page"], request.headers.get("user-agent")))
+
+        def post(request: HttpRequest) -> JsonResponse:
+            return JsonResponse(shop.enrol(json.loads(request.body)))
+
+        self.urlpatterns = [django.urls.path("items/<int:number>", get), django.urls.path("people", post)]
+
+
+def django_app(shop: Shop) -> Any:
+    """Make an application of Django, whose settings are one for the process."""
+    if not django.conf.settings.configured:
+        middleware = ["django.middleware.common.CommonMiddleware"]
+        django.conf.settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=None, MIDDLEWARE=middleware)
+        django.setup()
+    urls, handler = _Urls(shop), WSGIHandler()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        if django.conf.settings.ROOT_URLCONF is not urls:
+            django.conf.settings.ROOT_URLCONF = urls
+        return handler(environ, start_response)
+
+    return app
+
+
+def wsgi(app: Any) -> Ask:
+    """Give a driver of a WSGI application."""
 
     async def ask(kind: str) -> int:
         is_post = kind == "20 fields"
@@ -159,7 +192,7 @@ def flask_ask(shop: Shop) -> Ask:
             "wsgi.errors": sys.stderr,
         }
         statuses: list[str] = []
-        b"".join(app(environ, lambda status, _headers, *_: statuses.append(status)))  # type: ignore[arg-type, func-returns-value]  # PEP 3333 by hand.
+        b"".join(app(environ, lambda status, _headers, *_: statuses.append(status)))
         return int(statuses[0][:3])
 
     return ask
@@ -240,7 +273,8 @@ def main() -> None:
     rows: list[tuple[str, Callable[[Shop], Ask], Callable[[], Any]]] = [
         ("Starlette", lambda shop: asgi(starlette_app(shop)), lambda: StarletteIntegration(collected=COLLECTED)),
         ("FastAPI", lambda shop: asgi(fastapi_app(shop)), lambda: FastapiIntegration(collected=COLLECTED)),
-        ("Flask", flask_ask, lambda: FlaskIntegration(collected=COLLECTED)),
+        ("Django", lambda shop: wsgi(django_app(shop)), lambda: DjangoIntegration(collected=COLLECTED)),
+        ("Flask", lambda shop: wsgi(flask_app(shop)), lambda: FlaskIntegration(collected=COLLECTED)),
     ]
     wanted = sys.argv[1:]
     print("| application | request | without µs | with µs | median ratio |\n|---|---|---:|---:|---:|")

@@ -1,13 +1,15 @@
 """What a web request costs behind a real server: `python benchmarks/web_server.py`.
 
 The applications of `benchmarks/web.py`, each in two server processes on loopback, without and with the library:
-uvicorn for Starlette and FastAPI, gunicorn for Flask. One client asks both in turn over one connection each, a round
-of requests at a time. The table has the median of the ratios of the pairs of rounds, by the time that the client waits
+uvicorn for Starlette and FastAPI, gunicorn for Flask and Django. Both run on one core (Linux), so that whatever else
+runs there is beside both of them. One client asks them in turn over one connection each, a round of requests at a time.
+The table has the median of the ratios of the pairs of rounds, by the time that the client waits
 and by the server's own processor time (Linux).
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import subprocess
@@ -21,13 +23,14 @@ import uvicorn
 import web
 
 import taint
+from taint.integrations.django import DjangoIntegration
 from taint.integrations.fastapi import FastapiIntegration
 from taint.integrations.flask import FlaskIntegration
 from taint.integrations.starlette import StarletteIntegration
 
-PAIRS = 15
-REQUESTS = {"untouched": 300, "20 fields": 60}
-NAMES = ("Starlette", "FastAPI", "Flask")
+PAIRS = 61
+REQUESTS = {"untouched": 75, "20 fields": 15}
+NAMES = ("Starlette", "FastAPI", "Flask", "Django")
 _HEAD = "Host: shop.example\r\nUser-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nConnection: keep-alive\r\n"
 _SENT = {
     "untouched": f"GET {web.url('untouched')} HTTP/1.1\r\n{_HEAD}\r\n".encode(),
@@ -59,14 +62,16 @@ class _Gunicorn(gunicorn.app.base.BaseApplication):  # type: ignore[misc]  # No 
 
 def serve(name: str, *, is_on: bool, port: int) -> None:
     """Serve an application until the process is ended."""
+    os.sched_setaffinity(0, {0})
     if is_on:
         taint.configure(policy={})
         kinds: dict[str, Any] = {"Starlette": StarletteIntegration, "FastAPI": FastapiIntegration}
-        integration = kinds.get(name, FlaskIntegration)(collected=web.COLLECTED)
+        kinds |= {"Flask": FlaskIntegration, "Django": DjangoIntegration}
+        integration = kinds[name](collected=web.COLLECTED)
         taint.install(integrations=[integration, "sqlalchemy", "sqlite3", "pydantic"])
     shop = web.Shop(is_on=is_on)
-    if name == "Flask":
-        _Gunicorn(web.flask_app(shop), port).run()
+    if name in ("Flask", "Django"):
+        _Gunicorn((web.flask_app if name == "Flask" else web.django_app)(shop), port).run()
     else:
         app = (web.starlette_app if name == "Starlette" else web.fastapi_app)(shop)
         uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
@@ -81,7 +86,7 @@ class Server:
             port = free.getsockname()[1]
         command = [sys.executable, __file__, "serve", name, str(int(is_on)), str(port)]
         self._process = subprocess.Popen(command)  # noqa: S603  # This file.
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 self._socket = socket.create_connection(("127.0.0.1", port))
                 break

@@ -27,21 +27,23 @@ that read a labelled column; views on other databases than SQLite and PostgreSQL
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from taint.carriers import observation, values
 from taint.carriers.proxy import exact, is_carrier
 from taint.carriers.values import apply_labels
 from taint.evidence.row_labels import set_seal_keys
-from taint.flows.handover import clean_state
+from taint.flows.handover import clean_state, leave_all
 from taint.flows.outcome import look_past
-from taint.flows.requests import CollectedFields, Collection, Table
+from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.django_queries import declare_model, query_patches
 from taint.integrations.django_requests import collected_in, label_request
 from taint.integrations.enveloped import django_patches
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Swap
 
 __all__ = ["DjangoIntegration"]
 
@@ -89,9 +91,9 @@ class DjangoIntegration(Integration):
         # to the settings. The route is known when it is resolved, before the first view's middleware.
         self._wrap(
             (
-                Patch(BaseHandler, "get_response", _begin),
-                Patch(BaseHandler, "get_response_async", _begin_async),
-                Patch(BaseHandler, "resolve_request", self._resolved),
+                Swap(BaseHandler, "get_response", self._beginning),
+                Swap(BaseHandler, "get_response_async", self._beginning_async),
+                Swap(BaseHandler, "resolve_request", self._resolving),
                 Patch(BaseForm, "_clean_fields", _cleaned),  # Since 1.0: before `clean` of the form, after all fields'.
             )
         )
@@ -113,39 +115,65 @@ class DjangoIntegration(Integration):
         if self._seal_keys:
             set_seal_keys(self._before)
 
-    def _resolved(
-        self, wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        match = wrapped(*args, **kwargs)
-        try:
-            if self._fields:
-                request = args[0] if args else kwargs["request"]
-                route = self._fields.of(request.method, f"/{match.route}")
-                if route.places:
-                    subject = None if self._subject is None else functools.partial(self._subject, request)
-                    label_request(request, match, Collection(route, subject))
-        except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
-            report_internal_error("labelling a request", error)
-        return match
+    def _beginning(self, native: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(native)
+        def begin(handler: Any, request: Any) -> Any:
+            if not self._is_on:  # Somebody has wrapped it, and keeps it.
+                return native(handler, request)
+            if observation.active or values.collector is not None:
+                with clean_state():
+                    return _sendable(native(handler, request))
+            try:  # As `clean_state`, which is quick only where nothing was ever entered.
+                return _sendable(native(handler, request))
+            finally:
+                leave_all()
+
+        return begin
+
+    def _beginning_async(self, native: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(native)
+        async def begin(handler: Any, request: Any) -> Any:
+            if not self._is_on:
+                return await native(handler, request)
+            with clean_state():
+                return _sendable(await native(handler, request))
+
+        return begin
+
+    def _resolving(self, native: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(native)
+        def resolve(handler: Any, request: Any) -> Any:
+            match = native(handler, request)
+            if self._is_on:
+                try:
+                    fields = self._fields.collecting(request.method, f"/{match.route}")
+                    if fields is not None and _is_any(request, match, fields):
+                        subject = None if self._subject is None else functools.partial(self._subject, request)
+                        label_request(request, match, Collection(fields, subject))
+                except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
+                    report_internal_error("labelling a request", error)
+            return match
+
+        return resolve
 
 
-def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    with clean_state():
-        return _sendable(wrapped(*args, **kwargs))
+def _is_any(request: Any, match: Any, fields: RouteFields) -> bool:
+    """Tell whether a request may have anything that is collected; of one over ASGI's HTTP/2 its body is not known."""
+    names = (*match.kwargs, *map(str, range(len(match.args))))
+    version = "1" if (scope := getattr(request, "scope", None)) is None else scope.get("http_version", "")
+    return not version.startswith("1") or fields.is_any_in(request.META, names)
 
 
-async def _begin_async(
-    wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    with clean_state():
-        return _sendable(await wrapped(*args, **kwargs))
+_EXACT = frozenset((str,))
+_value = operator.itemgetter(1)
 
 
 def _sendable(response: Any) -> Any:
-    # Servers may refuse what is not an exact text (PEP 3333, "native strings").
-    for name, value in list(response.items()):
-        if is_carrier(value):
-            response.headers[name] = exact(value)
+    # Servers may refuse what is not an exact text (PEP 3333, "native strings"). `items()` looks for each by its name.
+    if not _EXACT.issuperset(map(type, map(_value, response.headers._store.values()))):
+        for name, value in list(response.items()):
+            if is_carrier(value):
+                response.headers[name] = exact(value)
     return response
 
 

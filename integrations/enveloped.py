@@ -22,7 +22,7 @@ from taint.labels import Labels
 from taint.losses import count_loss
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import detached
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Standing
 
 __all__ = [
     "aiohttp_patches",
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _LABELLED = "_taint_labelled"
+_TEXTS = frozenset((str, bytes))
 _PART = re.compile(r"(?:json|data|content|files)(?![A-Za-z0-9_])")
 
 _JSON = re.compile(r"[/+]json\b", re.IGNORECASE)
@@ -286,6 +287,13 @@ def with_labelled_data(request: Any, data: Any, files: Any, media_type: str) -> 
     return apply_labels(data, body if isinstance(body, Labels) else labels_of(body))
 
 
+def _making(native: Callable[..., bytes], concerned: Callable[..., bytes]) -> Callable[..., bytes]:
+    def make(response: Any, value: Any) -> bytes:
+        return native(response, value) if type(value) in _TEXTS else concerned(response, value)
+
+    return make
+
+
 def django_patches() -> Iterator[Patch]:
     """Give what to wrap so that Django's bodies and forms keep labels: it has every response made exact bytes."""
     import django.http.request
@@ -315,7 +323,7 @@ def django_patches() -> Iterator[Patch]:
         pieces: list[bytes] = response._container
         return pieces[0] if len(pieces) == 1 and coverage_of(pieces[0]) else wrapped()
 
-    yield Patch(django.http.response.HttpResponseBase, "make_bytes", make_bytes)
+    yield Patch(django.http.response.HttpResponseBase, "make_bytes", Standing(make_bytes, _making))
     yield Patch(django.http.response.HttpResponse, "content", content)
     yield Patch(django.http.request.HttpRequest, "body", body)
     yield Patch(django.http.request.HttpRequest, "_load_post_and_files", load_form)

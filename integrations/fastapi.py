@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -97,16 +98,25 @@ def in_zone(purpose: str, *, name: str | None = None, mode: str | None = None) -
 
 
 def _serializing(native: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(native)
-    async def serialize(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await native(*args, **kwargs)
-        except Exception:
-            content = kwargs.get("response_content")
-            if not any(type(carrier) is TaintedProxy for _, carrier in carriers_in(content)):
-                raise
-            # pydantic and `jsonable_encoder` take numbers and dates of the exact type only. A twin: others hold the
-            # value.
-            return await native(*args, **{**kwargs, "response_content": plain(copy.deepcopy(content))})
+    async def again(error: Exception, given: dict[str, Any]) -> Any:
+        content = given.get("response_content")
+        if not any(type(carrier) is TaintedProxy for _, carrier in carriers_in(content)):
+            raise error
+        # pydantic and `jsonable_encoder` take numbers and dates of the exact type only. A twin: others hold the value.
+        return await native(**{**given, "response_content": plain(copy.deepcopy(content))})
 
-    return serialize
+    # Every answer goes through it with ten arguments by name: to collect them would take three times as long.
+    names = inspect.signature(native).parameters
+    passed = ", ".join(f"{name}={name}" for name in names)
+    source = (
+        f"async def serialize(*, {', '.join(names)}):\n"
+        "    try:\n"
+        f"        return await native({passed})\n"
+        "    except Exception as error:\n"
+        f"        return await again(error, dict({passed}))\n"
+    )
+    namespace: dict[str, Any] = {"native": native, "again": again}
+    exec(compile(source, __file__, "exec"), namespace)  # noqa: S102  # Names of arguments.
+    serialize = namespace["serialize"]
+    serialize.__kwdefaults__ = native.__kwdefaults__
+    return functools.wraps(native)(serialize)

@@ -10,7 +10,7 @@ the test client. A view or `before_request` may stand under `taint.zone`; `in_zo
 of a blueprint or application under one.
 
 Not covered: `stream`, `environ`, `path`, `base_url`; what is made of headers (`authorization`, `user_agent`);
-what is read before Flask has sent `request_started`, as by a custom session interface; requests of
+what is read before Flask dispatches a request, as by a custom session interface; requests of
 Werkzeug without Flask.
 
     import taint
@@ -26,13 +26,15 @@ Werkzeug without Flask.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from taint.carriers import observation, values
 from taint.carriers.proxy import exact
 from taint.envelopes.asgi import is_answering
-from taint.flows.handover import clean_state
-from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
+from taint.flows.handover import clean_state, leave_all
+from taint.flows.requests import CollectedFields, Collection, Table
 from taint.flows.uploads import labelled_file
 from taint.flows.zones import zone
 from taint.guard import report_internal_error
@@ -42,7 +44,7 @@ from taint.integrations.reading import ReadsPlain
 from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import labelled_json, plain_document
 from taint.propagation.pairing import detached
-from taint.propagation.patches import Patch
+from taint.propagation.patches import Patch, Standing, Swap
 
 __all__ = ["FlaskIntegration", "in_zone"]
 
@@ -71,35 +73,51 @@ class FlaskIntegration(Integration):
         import flask
         from flask.json.provider import DefaultJSONProvider
 
-        # The signal is Flask's public event; it comes within a request, which must have begun with nothing already.
-        # JSON has no event, and its provider takes dates of the exact type only.
+        # A request must begin with nothing before there is one for Flask. The route is known when it is dispatched; the
+        # signal that is sent then looks at each receiver's kind, for longer than all that is done here. JSON has no
+        # event, and its provider takes dates of the exact type only.
+        self._current = flask.request._get_current_object  # type: ignore[attr-defined]  # Of LocalProxy.
         self._wrap(
             (
-                Patch(flask.Flask, "__call__", _begin),
-                Patch(DefaultJSONProvider, "dumps", _dumps),
-                Patch(DefaultJSONProvider, "response", _respond),
+                Swap(flask.Flask, "__call__", self._beginning),
+                Swap(flask.Flask, "full_dispatch_request", self._dispatching),
+                Patch(DefaultJSONProvider, "dumps", Standing(_dumps, _dumping)),
+                Patch(DefaultJSONProvider, "response", Standing(_respond, _responding)),
             )
         )
         self._wrap(flask_patches())
-        flask.request_started.connect(self._started, weak=False)
 
-    def _uninstall(self) -> None:
-        import flask
+    def _beginning(self, native: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(native)
+        def begin(app: Any, environ: Any, start_response: Any) -> Any:
+            if not self._is_on:  # Somebody has wrapped it, and keeps it.
+                return native(app, environ, start_response)
+            if observation.active or values.collector is not None:
+                with clean_state():
+                    return native(app, environ, _starting(start_response))
+            try:  # As `clean_state`, which is quick only where nothing was ever entered.
+                return native(app, environ, _starting(start_response))
+            finally:
+                leave_all()
 
-        flask.request_started.disconnect(self._started)
+        return begin
 
-    def _started(self, _app: Any, **_kwargs: Any) -> None:
-        try:
-            if self._fields:
-                import flask
+    def _dispatching(self, native: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(native)
+        def dispatch(app: Any, *args: Any) -> Any:
+            if self._is_on:
+                try:
+                    request = self._current()
+                    rule = request.url_rule
+                    fields = self._fields.collecting(request.method, None if rule is None else rule.rule)
+                    if fields is not None and fields.is_any_in(request.environ, tuple(request.view_args or ())):
+                        subject = None if self._subject is None else functools.partial(self._subject, request)
+                        _label_request(request, Collection(fields, subject))
+                except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
+                    report_internal_error("labelling a request", error)
+            return native(app, *args)
 
-                request: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # Of LocalProxy.
-                route = self._fields.of(request.method, None if request.url_rule is None else request.url_rule.rule)
-                if route.places and not _is_native(request, route):
-                    subject = None if self._subject is None else functools.partial(self._subject, request)
-                    _label_request(request, Collection(route, subject))
-        except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
-            report_internal_error("labelling a request", error)
+        return dispatch
 
 
 def in_zone(scaffold: Any, purpose: str, *, name: str | None = None, mode: str | None = None) -> None:
@@ -128,48 +146,46 @@ def in_zone(scaffold: Any, purpose: str, *, name: str | None = None, mode: str |
     scaffold.teardown_request(end)
 
 
-def _begin(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    with clean_state():
-        if len(args) != 2 or kwargs:  # noqa: PLR2004  # environ, start_response: PEP 3333 gives them by position.
-            return wrapped(*args, **kwargs)
-        environ, start_response = args
+def _starting(start_response: Callable[..., Any]) -> Callable[..., Any]:
+    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        # Servers may refuse what is not an exact text (PEP 3333, "native strings").
+        if type(status) is not str:
+            status = exact(status)
+        if not _EXACT.issuperset(map(type, itertools.chain.from_iterable(headers))):
+            headers[:] = [(exact(name), exact(value)) for name, value in headers]
+        return start_response(status, headers, *rest)
 
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            # Servers may refuse what is not an exact text (PEP 3333, "native strings").
-            if not _EXACT.issuperset([type(text) for pair in headers for text in pair]):
-                headers[:] = [(exact(name), exact(value)) for name, value in headers]
-            return start_response(exact(status), headers, *rest)
-
-        return wrapped(environ, start)
-
-
-def _is_native(request: Any, fields: RouteFields) -> bool:
-    """Tell whether nothing that a request has is collected for anything, and it may stay as it is."""
-    environ = request.environ
-    has_body = environ.get("CONTENT_LENGTH", "") not in ("", "0") or (
-        # Without a length there is a body where it comes in pieces, or in a protocol that has no need of one.
-        "HTTP_TRANSFER_ENCODING" in environ
-        or ("wsgi.input_terminated" in environ and not environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1."))
-    )
-    return (
-        not (has_body and not fields.places.isdisjoint(("body", "form", "file")))
-        and not fields.is_any_of("path", tuple(request.view_args or ()))
-        and not fields.may_be_in("query", environ.get("QUERY_STRING", "").encode("latin-1"))
-        and not fields.may_be_in("cookie", environ.get("HTTP_COOKIE", "").encode("latin-1"))
-        and not fields.is_any_of("header", tuple(environ), _header_name)
-    )
-
-
-def _header_name(key: str) -> str:
-    """Give the name of a header as CGI has it; of what is none as well, which then is taken for one."""
-    return key.removeprefix("HTTP_").replace("_", "-")
+    return start
 
 
 _EXACT = frozenset((str,))
 
 
+def _dumping(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    def dumps(provider: Any, *args: Any, **kwargs: Any) -> Any:
+        is_known = len(args) == 1 and args[0] is known.document
+        return native(provider, *args, **kwargs) if is_known else concerned(provider, *args, **kwargs)
+
+    return dumps
+
+
+def _responding(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    """Write an answer of plain values: it goes to whoever asked, unless a middleware sees to its labels."""
+
+    def respond(provider: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) != 1 or not is_plain(args[0]):
+            return concerned(provider, *args, **kwargs)
+        known.document = args[0]
+        try:
+            return native(provider, *args)
+        finally:
+            known.document = None
+
+    return respond
+
+
 def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if len(args) != 1 or args[0] is known.document:
+    if len(args) != 1:
         return wrapped(*args, **kwargs)
     if is_plain(args[0]):
         return known.written(wrapped, args[0], *args, **kwargs)
@@ -178,9 +194,6 @@ def _dumps(wrapped: Callable[..., str], _instance: Any, args: tuple[Any, ...], k
 
 
 def _respond(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Write an answer of plain values: it goes to whoever asked, unless a middleware sees to its labels."""
-    if len(args) == 1 and not kwargs and is_plain(args[0]):
-        return known.written(wrapped, args[0], *args)
     made = wrapped(*plain_document(args), **plain_document(kwargs))
     if is_answering() and len(made.response) == 1:
         made.response = [answer_of(made.response[0], args[0] if len(args) == 1 else list(args) or kwargs)]

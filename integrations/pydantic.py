@@ -36,7 +36,7 @@ from taint.carriers.values import apply_labels, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived
 from taint.labels import Labels
-from taint.propagation.follow import LEAVES, is_plain_document
+from taint.propagation.follow import LEAVES, is_built_in
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch, Standing
@@ -68,7 +68,7 @@ class PydanticIntegration(Integration):
             (
                 Patch(model, "__init__", _init),
                 Patch(model, "model_validate", Standing(_validate, _validating)),
-                Patch(adapter, "validate_python", Standing(_validate, _validating)),
+                Patch(adapter, "validate_python", Standing(_validate, _validating_fields)),
             )
         )
         if self.documents:
@@ -83,7 +83,7 @@ class PydanticIntegration(Integration):
 
 
 def _init(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    if is_plain_document(kwargs):
+    if is_built_in(kwargs):
         wrapped(*args, **kwargs)
         return
     made = detached(kwargs)
@@ -94,15 +94,26 @@ def _init(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
 
 def _validating(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
     def validate(*args: Any, **kwargs: Any) -> Any:
-        # A field by itself, as FastAPI asks for each parameter.
-        is_native = len(args) > 1 and type(args[1]) in LEAVES
+        is_native = len(args) > 1 and (type(args[1]) in LEAVES or is_built_in(args[1]))
         return native(*args, **kwargs) if is_native else concerned(*args, **kwargs)
 
     return validate
 
 
+def _validating_fields(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    # As FastAPI asks for each parameter, and for each answer.
+    def validate(adapter: Any, given: Any, /, *, from_attributes: bool | None = None, **kwargs: Any) -> Any:
+        is_native = type(given) in LEAVES or is_built_in(given)
+        if kwargs or not is_native:
+            validated = native if is_native else concerned
+            return validated(adapter, given, from_attributes=from_attributes, **kwargs)
+        return native(adapter, given, from_attributes=from_attributes)
+
+    return validate
+
+
 def _validate(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or is_plain_document(args[0]):
+    if not args:
         return wrapped(*args, **kwargs)
     made = detached(args[0])
     value = wrapped(made.value, *args[1:], **kwargs)

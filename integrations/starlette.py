@@ -32,15 +32,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qsl
 
+from taint.carriers import observation, values
 from taint.carriers.proxy import exact
 from taint.carriers.values import apply_labels
-from taint.flows.handover import clean_state
+from taint.flows.handover import clean_state, leave_all
 from taint.flows.requests import CollectedFields, Collection, RouteFields, Table
 from taint.flows.uploads import labelled_file
 from taint.guard import report_internal_error
 from taint.integrations.base import Integration
 from taint.integrations.enveloped import answer_of, with_envelope, with_labelled_form
-from taint.modes import is_off
 from taint.propagation.follow import is_plain, known
 from taint.propagation.json_tree import plain_document
 from taint.propagation.patches import Patch, Standing, Swap, Wrapper
@@ -83,10 +83,10 @@ class StarletteIntegration(Integration):
         self._wrap(
             (
                 Swap(applications.Starlette, "__call__", _begin),
-                Patch(connection, "headers", _keeping("header", "headers", _reading(_headers, "header", "cookie"))),
-                Patch(connection, "query_params", _keeping("query", "query_string", _reading(_query_params, "query"))),
-                Patch(connection, "cookies", _keeping("cookie", "headers", _reading(_cookies, "cookie"))),
-                Patch(connection, "path_params", _keeping("path", "path_params", _reading(_path_params, "path"))),
+                Patch(connection, "headers", _keeping(_HEADER, "headers", _reading(_headers, "header", "cookie"))),
+                Patch(connection, "query_params", _keeping(_QUERY, "query_string", _reading(_query_params, "query"))),
+                Patch(connection, "cookies", _keeping(_COOKIE, "headers", _reading(_cookies, "cookie"))),
+                Patch(connection, "path_params", _keeping(_PATH, "path_params", _reading(_path_params, "path"))),
                 Patch(connection, "url", _reading(_url, "path", "query")),
                 Patch(request, "body", _awaiting(_body, "body", "form", "file")),
                 Patch(request, "stream", _awaiting(_stream, "body", "form", "file")),
@@ -116,11 +116,10 @@ class _Active:
         self.subject = next((one.subject for one in integrations if one.subject is not None), None)
 
     def fields_of(self, scope: Any, route: Any) -> RouteFields | None:
-        if is_off() or (route is None and not self.fields):
+        if route is None and not self.fields:
             return None
         method = "WEBSOCKET" if scope["type"] == "websocket" else scope.get("method", "*")
-        fields = self.fields.of(method, _template(scope, route))
-        return fields if fields.places else None
+        return self.fields.collecting(method, _template(scope, route))
 
 
 _active = _Active()
@@ -133,53 +132,66 @@ class _Kept:
         route: The route.
         fields: What is collected with it; None for nothing.
         collection: Made as soon as something may be labelled.
-        header: What the scope has for the headers, where none of them is collected for anything: they stay native.
-        cookie: The same, of the cookies among them.
-        query: The query string, where none of its fields is.
-        path: The parameters of the path, where none of them is.
+        native: What the scope has for the headers, where none of them is collected for anything: they stay native;
+            the same for the cookies among them, the query string, and the parameters of the path.
     """
 
-    __slots__ = ("collection", "cookie", "fields", "header", "path", "query", "route")
-
-    def __init__(self, scope: Any, route: Any) -> None:
-        self.route = route
-        self.fields = fields = _active.fields_of(scope, route)
-        self.collection: Collection | None = None
-        self.header = self.cookie = self.query = self.path = _NOTHING
-        if route is None:
-            return  # The parameters of the path are not known yet.
-        # ASGI lets a scope leave them out, and headers be an iterator, which is Starlette's to take.
-        headers, query, parameters = scope.get("headers"), scope.get("query_string"), scope.get("path_params", _KEY)
-        if fields is None:
-            self.header, self.cookie, self.query, self.path = headers, headers, query, parameters
-            return
-        if isinstance(headers, list | tuple):
-            names = tuple([name for name, _ in headers])
-            if b"cookie" not in names or not any(
-                fields.may_be_in("cookie", value) for name, value in headers if name == b"cookie"
-            ):
-                self.cookie = headers
-                if not fields.is_any_of("header", names, _text):
-                    self.header = headers  # The cookies are one of them.
-        if isinstance(query, bytes) and not fields.may_be_in("query", query):
-            self.query = query
-        if parameters is _KEY or not fields.is_any_of("path", tuple(parameters)):
-            self.path = parameters
+    __slots__ = ("collection", "fields", "native", "route")
+    route: Any
+    fields: RouteFields | None
+    collection: Collection | None
+    native: list[Any]
 
 
-def _text(name: bytes) -> str:
-    return name.decode("latin-1")
-
-
+_HEADER, _COOKIE, _QUERY, _PATH = range(4)
 _NOTHING: Any = object()
 
 
 def _kept(scope: Any) -> _Kept:
     route = scope.get("route")
     kept: _Kept | None = scope.get(_KEY)
-    if kept is None or kept.route is not route:
-        kept = scope[_KEY] = _Kept(scope, route)
+    if kept is not None and kept.route is route:
+        return kept
+    kept = _Kept()
+    kept.route, kept.collection = route, None
+    if route is None:  # The parameters of the path are not known yet.
+        kept.fields = _active.fields_of(scope, None)
+        kept.native = [_NOTHING] * 4
+    else:
+        if scope["type"] == "http" and not scope.get("root_path") and "fastapi" not in scope:  # As `fields_of`.
+            fields = _active.fields.collecting(scope.get("method", "*"), getattr(route, "path_format", None))
+        else:
+            fields = _active.fields_of(scope, route)
+        kept.fields = fields
+        # ASGI lets a scope leave them out, and headers be an iterator, which is Starlette's to take.
+        headers, query, parameters = scope.get("headers"), scope.get("query_string"), scope.get("path_params", _KEY)
+        kept.native = native = [headers, headers, query, parameters]
+        if fields is not None:
+            if not isinstance(headers, list | tuple):
+                native[_HEADER] = native[_COOKIE] = _NOTHING
+            elif not fields.plain_headers.issuperset(map(_name, headers)):
+                _look_at(headers, fields, native)
+            if query and (not isinstance(query, bytes) or fields.may_be_in("query", query)):
+                native[_QUERY] = _NOTHING
+            names = () if parameters is _KEY else tuple(parameters)
+            if fields.heads["path"].get(names) is not False and fields.is_any_of("path", names):
+                native[_PATH] = _NOTHING
+    scope[_KEY] = kept
     return kept
+
+
+_name = operator.itemgetter(0)
+
+
+def _look_at(headers: Any, fields: RouteFields, native: list[Any]) -> None:
+    names = tuple(map(_name, headers))
+    has_cookie = b"cookie" in names and any(
+        fields.may_be_in("cookie", value) for name, value in headers if name == b"cookie"
+    )
+    if has_cookie or fields.is_any_header(names):
+        native[_HEADER] = _NOTHING  # The cookies are one of them.
+    if has_cookie:
+        native[_COOKIE] = _NOTHING
 
 
 def _collection(connection: Any, places: tuple[str, ...]) -> Collection | None:
@@ -210,15 +222,14 @@ def _reading(label: Callable[[Any, Any, Collection], Any], *places: str) -> Wrap
     return wrapper
 
 
-def _keeping(kept_as: str, name: str, wrapper: Wrapper) -> Standing:
+def _keeping(at: int, name: str, wrapper: Wrapper) -> Standing:
     """Give the wrapper of a property that is asked no more once nothing there is found to be collected.
 
     Args:
-        kept_as: The attribute of `_Kept`.
+        at: Which of what `_Kept` has as native.
         name: What the scope has it as.
         wrapper: Of the property.
     """
-    found = operator.attrgetter(kept_as)
 
     def before(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
         def read(connection: Any) -> Any:
@@ -230,12 +241,14 @@ def _keeping(kept_as: str, name: str, wrapper: Wrapper) -> Standing:
                 except Exception as error:  # noqa: BLE001  # A request must not fail because of the library.
                     report_internal_error("labelling a request", error)
                     return native(connection)
+            found = kept.native
             given = scope.get(name, _KEY)
-            if found(kept) is not given:
+            if found[at] is not given:
                 return concerned(connection)
+            if at:
+                return native(connection)
             value = native(connection)
-            if scope.get(name, _KEY) is not given and kept.header is given:
-                kept.header = kept.cookie = scope[name]  # `Headers` puts a list of its own there.
+            found[_HEADER] = found[_COOKIE] = scope["headers"]  # `Headers` puts a list of its own there.
             return value
 
         return read
@@ -296,11 +309,16 @@ def _begin(native: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Co
     # Its parameters by name: servers call an application without any, to see that it is no factory.
     @functools.wraps(native)
     async def begin(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        if _active.integrations:
+        if not _active.integrations:  # Somebody has wrapped it, and keeps it.
+            await native(self, scope, receive, send)
+        elif observation.active or values.collector is not None:
             with clean_state():
                 await native(self, scope, receive, send)
-        else:  # Somebody has wrapped it, and keeps it.
-            await native(self, scope, receive, send)
+        else:  # As `clean_state`, which is quick only where nothing was ever entered.
+            try:
+                await native(self, scope, receive, send)
+            finally:
+                leave_all()
 
     return begin
 
@@ -404,10 +422,14 @@ async def _receive(read: Callable[[], Any], _socket: Any, collection: Collection
 
 
 def _rendering(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
-    def render(*args: Any, **kwargs: Any) -> Any:
-        if len(args) == 2 and not kwargs and is_plain(args[1]):  # noqa: PLR2004  # The response, its content.
-            return known.written(native, args[1], *args)
-        return concerned(*args, **kwargs)
+    def render(response: Any, content: Any) -> Any:
+        if not is_plain(content):
+            return concerned(response, content)
+        known.document = content
+        try:
+            return native(response, content)
+        finally:
+            known.document = None
 
     return render
 

@@ -253,7 +253,54 @@ def test_heads_that_look_the_same() -> None:
     fields = CollectedFields({"header:x-phone": MFA}).of("GET", "/")
     for number in range(MAX_KEPT):
         assert not fields.is_any_of("header", ("host", f"x-{number}"))
-        assert len(fields._heads["header"]) <= LONGEST_KEPT  # The bound, which nothing public tells.
+        assert len(fields.heads["header"]) <= LONGEST_KEPT  # The bound, which nothing public tells.
     assert fields.is_any_of("header", ("host", "x-phone"))
     assert fields.is_any_of("header", ("host", "X-Phone"))
     assert not fields.is_any_of("path", ("x-phone",))
+
+
+SENT_BY_CGI: list[tuple[str, Table, dict[str, str], tuple[str, ...], bool]] = [
+    ("query", {"phone": MFA}, {"QUERY_STRING": "phone=1"}, (), True),
+    ("cookie", {"cookie:c": MFA}, {"HTTP_COOKIE": "c=1"}, (), True),
+    ("header", {"header:x-phone": MFA}, {"HTTP_X_PHONE": "1"}, (), True),
+    ("path", {"path:p": MFA}, {}, ("p",), True),
+    ("body", {"body:phone": MFA}, {"CONTENT_LENGTH": "9"}, (), True),
+    ("body in pieces", {"form:phone": MFA}, {"HTTP_TRANSFER_ENCODING": "chunked"}, (), True),
+    ("body without a length", {"file:f": MFA}, {"wsgi.input_terminated": "1", "SERVER_PROTOCOL": "HTTP/2"}, (), True),
+    ("nothing", {"phone": MFA}, {"QUERY_STRING": "q=1", "HTTP_COOKIE": "c=1", "HTTP_HOST": "a"}, ("p",), False),
+    ("no body", {"body:phone": MFA}, {"CONTENT_LENGTH": "0", "REQUEST_METHOD": "GET"}, (), False),
+    ("other body", {"query:phone": MFA}, {"CONTENT_LENGTH": "9"}, (), False),
+    ("kept alive", {"form:f": MFA}, {"wsgi.input_terminated": "1", "SERVER_PROTOCOL": "HTTP/1.1"}, (), False),
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "environ", "parameters", "is_any"), [row[1:] for row in SENT_BY_CGI], ids=[row[0] for row in SENT_BY_CGI]
+)
+def test_what_a_request_may_have(
+    *, table: Table, environ: dict[str, str], parameters: tuple[str, ...], is_any: bool
+) -> None:
+    """Whether a request may have a collected field is told by its head, as often as it is asked."""
+    fields = CollectedFields(table).of("POST", "/")
+    assert [bool(fields.is_any_in(environ, parameters)) for _ in range(2)] == [is_any] * 2
+
+
+def test_collecting_follows_the_policy_and_the_mode() -> None:
+    """A request is told what its route collects now, not what it collected when it was first asked for."""
+    fields = CollectedFields()
+    assert fields.collecting("GET", "/enrol") is None
+    taint.configure(policy={"collected": {"GET /enrol": {"phone": {"purpose": "security.mfa"}}}})
+    assert fields.collecting("HEAD", "/enrol") is fields.collecting("GET", "/enrol") is fields.of("GET", "/enrol")
+    assert fields.collecting("GET", "/other") is None
+    set_mode(taint.Mode.OFF)
+    assert fields.collecting("GET", "/enrol") is None
+
+
+def test_names_of_headers_that_are_none_are_bounded() -> None:
+    """Ever new names of headers do not fill the memory, and that of cookies is never taken for one of nothing."""
+    fields = CollectedFields({"cookie:c": MFA}).of("GET", "/")
+    for number in range(MAX_KEPT + 10):
+        assert not fields.is_any_header((b"cookie", b"x-%d" % number, b"n" * 10_000))
+    assert len(fields.plain_headers) <= MAX_KEPT
+    assert b"cookie" not in fields.plain_headers
+    assert b"n" * 10_000 not in fields.plain_headers

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+from taint import modes
 from taint.carriers import values
 from taint.carriers.containers import is_name
 from taint.carriers.proxy import exact
@@ -22,10 +23,11 @@ from taint.errors import ConfigurationError
 from taint.flows.collected import Collected
 from taint.guard import report_internal_error
 from taint.labels import NO_LABELS, Labels
-from taint.modes import is_off
+from taint.modes import Mode, is_off
+from taint.policy import current as in_force
 from taint.policy import current_policy
 from taint.policy.collecting import PLACES, FieldRule, field_rule
-from taint.policy.rules import Policy, matches_pattern
+from taint.policy.rules import matches_pattern
 from taint.propagation.json_tree import labelled_json
 from taint.propagation.pairing import detached
 from taint.purposes import category_key, purpose_keys
@@ -42,6 +44,8 @@ MAX_KEPT = 4096
 LONGEST_KEPT = 256
 MOST_NAMES = 64
 """Of one head of a request that an answer is kept for."""
+
+_OFF = Mode.OFF
 
 _OF_THE_PROTOCOL = frozenset(
     (
@@ -82,9 +86,11 @@ class RouteFields:
         places: Where anything is collected: a request is left alone everywhere else.
         title: The route as sources name it.
         labels: Of its fields, where nothing tells one request from another.
+        heads: What `is_any_of` has answered, by place.
+        plain_headers: Names of headers as they were sent that are collected for nothing; never that of cookies.
     """
 
-    __slots__ = ("_answers", "_heads", "_rules", "_sent", "labels", "places", "title")
+    __slots__ = ("_answers", "_names", "_rules", "heads", "labels", "places", "plain_headers", "title")
 
     def __init__(self, method: str, template: str | None, rules: Iterable[FieldRule]) -> None:
         self.title = f"{method} {template or '*'}"
@@ -97,8 +103,9 @@ class RouteFields:
         self.places = frozenset(place for rule in held for place in ((rule.place,) if rule.place else PLACES))
         self._answers: dict[tuple[str, tuple[str, ...]], _Answer | None] = {}
         self.labels: dict[_Answer, Labels] = {}
-        self._heads: dict[str, dict[tuple[Any, ...], bool]] = {place: {} for place in self.places}
-        self._sent: dict[str, re.Pattern[bytes]] = {}
+        self.heads: dict[str, dict[tuple[Any, ...], bool]] = {place: {} for place in PLACES}
+        self.plain_headers: set[bytes] = set()
+        self._names = {place: _occurring(self._named(place)) for place in self.places & {"query", "cookie"}}
 
     def is_any(self, place: str, names: Iterable[str]) -> bool:
         """Tell whether any of some fields is collected for anything: most requests have none."""
@@ -112,17 +119,25 @@ class RouteFields:
             keys: The fields as they come: one client sends the same headers every time.
             name_of: Gives the name of one.
         """
-        if place not in self.places:
-            return False
-        heads = self._heads[place]
+        heads = self.heads[place]
         known = heads.get(keys)
         if known is None:
-            known = self.is_any(place, map(name_of, keys))
+            known = place in self.places and self.is_any(place, map(name_of, keys))
             if len(keys) <= MOST_NAMES and sum(map(len, keys)) <= MAX_KEPT:
                 if len(heads) >= LONGEST_KEPT:
                     heads.clear()
                 heads[keys] = known
         return known
+
+    def is_any_header(self, names: tuple[bytes, ...]) -> bool:
+        """Tell as `is_any_of` of headers as ASGI has them, and remember the names of those that are none."""
+        is_any = self.is_any_of("header", names, _text)
+        if not is_any:
+            if len(self.plain_headers) >= MAX_KEPT:
+                self.plain_headers.clear()
+            short = [name for name in names[:MOST_NAMES] if len(name) <= LONGEST_KEPT]
+            self.plain_headers |= {*short} - {b"cookie"}  # Which is looked into.
+        return is_any
 
     def may_be_in(self, place: str, sent: bytes) -> bool:
         """Tell, without taking it apart, whether a query string or a header with cookies may have a collected field.
@@ -131,13 +146,41 @@ class RouteFields:
             place: `query` or `cookie`.
             sent: As it was sent.
         """
-        if place not in self.places:
+        names = self._names.get(place)
+        if names is None:
             return False
-        pattern = self._sent.get(place)
-        if pattern is None:
-            names = {rule.name for rule in self._rules if rule.place in (None, place)}
-            pattern = self._sent[place] = _occurring(names, place)
-        return pattern.search(sent) is not None
+        if names.search(sent) is not None:
+            return True
+        # A name of a query may be written otherwise: percent-encoded, `+` for a space.
+        is_written = place == "query" and _WRITTEN.search(sent) is not None
+        return is_written and _WRITTEN_NAME.search(sent) is not None
+
+    def is_any_in(self, environ: Mapping[str, Any], parameters: tuple[str, ...]) -> bool:
+        """Tell whether a request, as CGI has it, may have anything that is collected; else it may stay as it is.
+
+        Args:
+            environ: Of the request (PEP 3333), or what has the same keys.
+            parameters: Names of those of the path.
+        """
+        length, query, cookie = map(environ.get, ("CONTENT_LENGTH", "QUERY_STRING", "HTTP_COOKIE"))
+        has_body = (length and length != "0") or (
+            # Without a length there is a body where it comes in pieces, or in a protocol that has no need of one.
+            "HTTP_TRANSFER_ENCODING" in environ
+            or ("wsgi.input_terminated" in environ and not environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1."))
+        )
+        if has_body and not self.places.isdisjoint(("body", "form", "file")):
+            return True
+        if (query and self.may_be_in("query", query.encode("latin-1"))) or (
+            cookie and self.may_be_in("cookie", cookie.encode("latin-1"))
+        ):
+            return True
+        keys, heads = tuple(environ), self.heads
+        return (heads["path"].get(parameters) is not False and self.is_any_of("path", parameters)) or (
+            heads["header"].get(keys) is not False and self.is_any_of("header", keys, _header_name)
+        )
+
+    def _named(self, place: str) -> set[str]:
+        return {rule.name for rule in self._rules if rule.place in (None, place)}
 
     def find(self, place: str, path: tuple[str, ...]) -> _Answer | None:
         """Give what a field is collected for, and its source.
@@ -178,17 +221,25 @@ def _is_meant(rule: FieldRule, place: str, path: tuple[str, ...]) -> bool:
     return rule.name == "*" or any(matches_pattern(step, (rule.name,)) for step in path)
 
 
-def _occurring(names: Iterable[str], place: str) -> re.Pattern[bytes]:
+def _occurring(names: Iterable[str]) -> re.Pattern[bytes]:
     """Give a pattern that occurs wherever a field of these names may have been sent; it may elsewhere too."""
     if any(_WILD.search(name) or not name.isascii() for name in names):
         return re.compile(b"")
-    occurring = [re.escape(name).encode() for name in names]
-    # A name of a query may be written otherwise: percent-encoded, `+` for a space.
-    written = [rb"(?:^|&)[^=&]*[%+\x80-\xff]"] if place == "query" else []
-    return re.compile(b"|".join(written + occurring))
+    return re.compile(b"|".join(re.escape(name).encode() for name in sorted(names)))
 
 
+_WRITTEN = re.compile(rb"[%+\x80-\xff]")
+_WRITTEN_NAME = re.compile(rb"(?:^|&)[^=&]*[%+\x80-\xff]")
 _WILD = re.compile(r"[*?\[]")
+
+
+def _header_name(key: str) -> str:
+    """Give the name of a header as CGI has it; of what is none as well, which then is taken for one."""
+    return key.removeprefix("HTTP_").replace("_", "-")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("latin-1")
 
 
 class Collection:
@@ -355,7 +406,7 @@ class CollectedFields:
 
     def __init__(self, *tables: Table | None) -> None:
         self._own = tuple(rule for table in tables if table is not None for rule in _rules(table))
-        self._policy: Policy | None = None
+        self._decider: object = None
         self._routes: dict[tuple[str, str | None], RouteFields] = {}
 
     def __bool__(self) -> bool:
@@ -364,9 +415,9 @@ class CollectedFields:
 
     def of(self, method: str, template: str | None) -> RouteFields:
         """Give the fields of a route; those of a policy that was read again, as soon as it is."""
-        policy = current_policy()
-        if policy is not self._policy:
-            self._routes, self._policy = {}, policy
+        decider = in_force.current_decider()
+        if decider is not self._decider:
+            self._routes, self._decider = {}, decider
         routes = self._routes
         if method == "HEAD":
             method = "GET"  # Frameworks answer it by the same handler.
@@ -374,8 +425,19 @@ class CollectedFields:
         if fields is None:
             if len(routes) >= MAX_KEPT:
                 routes.clear()
-            fields = routes[method, template] = RouteFields(method, template, (*policy.collected, *self._own))
+            rules = (*decider.policy.collected, *self._own)
+            fields = routes[method, template] = RouteFields(method, template, rules)
         return fields
+
+    def collecting(self, method: str, template: str | None) -> RouteFields | None:
+        """Give what `of` gives, where anything is collected with the route now: asked by every request."""
+        if modes._current is _OFF:  # noqa: SLF001  # As `is_off`, without its call; the next line as `current_decider`.
+            return None
+        is_known = in_force._current is self._decider is not None  # noqa: SLF001  # See above.
+        fields = self._routes.get((method, template)) if is_known else None
+        if fields is None:
+            fields = self.of(method, template)
+        return fields if fields.places else None
 
 
 def _rules(table: Table) -> Iterable[FieldRule]:

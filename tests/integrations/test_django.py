@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import django
@@ -18,7 +19,8 @@ from django.db import connection, connections, models, transaction, utils
 import taint
 from taint.carriers.number import TaintedInt
 from taint.evidence.catalog import catalog, declare
-from taint.integrations.django import DjangoIntegration
+from taint.flows.requests import CollectedFields
+from taint.integrations.django import DjangoIntegration, _is_any
 from taint.integrations.django_labels import LabelsField
 from taint.testing import record
 
@@ -206,6 +208,34 @@ def test_headers_and_cookies() -> None:
     assert [purposes(value) for value in (header, meta, accept)] == [{SECURITY}, {SECURITY}, set()]
     assert header == meta == NUMBER
     assert (purposes(cookies["phone"]), purposes(cookies["theme"])) == ({SECURITY}, set())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "labelled"),
+    [("query:q", [0]), ("header:x-other", [1]), ("cookie:c", [2]), ("path:phone", [3]), ("form:q", [])],
+)
+def test_a_request_is_native_only_where_nothing_is_collected(pattern: str, labelled: list[int]) -> None:
+    """That the rest of a request is left native takes no label from what is collected."""
+
+    def read(request: http.HttpRequest, phone: str, number: int) -> list[Any]:
+        return [request.GET["q"], request.headers["x-other"], request.COOKIES["c"], phone, number]
+
+    integration = DjangoIntegration(collected={pattern: taint.Collected(SECURITY)})
+    taint.install(integrations=[integration])
+    client = test.Client(headers={"x-other": "2"})
+    client.cookies["c"] = "3"
+    _view["do"] = read
+    assert client.get("/people/4/5/", {"q": "1"}).status_code == 200
+    found = _view.pop("seen")
+    assert [at for at, value in enumerate(found) if taint.labels_of(value)] == labelled
+
+
+@pytest.mark.parametrize(("version", "is_any"), [("1.1", False), ("2", True)])
+def test_a_body_without_a_length(*, version: str, is_any: bool) -> None:
+    """Over HTTP/2 a body needs no length, so that a request may have a collected field where none is announced."""
+    fields = CollectedFields({"form:phone": taint.Collected(SECURITY)}).of("POST", "/")
+    request = SimpleNamespace(scope={"http_version": version}, META={"HTTP_HOST": "a"})
+    assert _is_any(request, SimpleNamespace(args=(), kwargs={}), fields) is is_any
 
 
 def test_files() -> None:
