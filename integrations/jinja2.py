@@ -21,7 +21,7 @@ labels by themselves; `NativeEnvironment`, whose results are objects; `{% trans 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from taint.carriers.containers import is_bare
@@ -63,7 +63,7 @@ class Jinja2Integration(Integration):
         # since 2.x. All are "".join, which asks no item for its labels; no events.
         owners = (jinja2.environment.Environment, jinja2.environment, jinja2.runtime, jinja2.ext)
         self._wrap(Patch(owner, "concat", _concat) for owner in owners)
-        asked, joining = Standing(_filter, _before_filter), Standing(_filter, _before_join)
+        asked, joining = Standing(_filter, _before_filter), Standing(_join, _before_join)
         filters = jinja2.filters.FILTERS
         self._wrap(Patch(filters, name, joining if name == "join" else asked) for name in _IN_PIECES)
 
@@ -117,6 +117,14 @@ def _before_join(native: Callable[..., Any], concerned: Callable[..., Any]) -> C
         return concerned(*args, **kwargs) if kwargs else native(*args)
 
     return join
+
+
+def _join(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Look into an iterator before it is used up; the native filter takes all of it too."""
+    at = int(hasattr(wrapped, "jinja_pass_arg"))
+    if isinstance(args[at] if len(args) > at else None, Iterator):
+        args = (*args[:at], list(args[at]), *args[at + 1 :])
+    return _filter(wrapped, instance, args, kwargs)
 
 
 def _filter(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from lxml import etree
@@ -253,7 +252,5 @@ def _is_labelled_stream(source: Any) -> bool:
     if type(source) is TaintedProxy:
         return hasattr(source, "read")
     # By what it has: of native streams too the metaclass says that they are instances.
-    return isinstance(source, TaintedStringIO | TaintedBytesIO) and bool(getattr(source, "_labels_at", _NOTHING).spans)
-
-
-_NOTHING = SimpleNamespace(spans=())
+    labelled = getattr(source, "_labels_at", None) if isinstance(source, TaintedStringIO | TaintedBytesIO) else None
+    return labelled is not None and bool(labelled.spans)

@@ -82,6 +82,7 @@ def test_render(template: str, expected: list[str], autoescape: bool) -> None:
         *(
             "[name, other]|join(', ')",
             "[[name]]|join(', ')",
+            "[name, other]|map('upper')|join(', ')",
             "['<', '>']|join(name)",
             "name|replace('A', 'B')",
             "'%s!'|format(name)",
