@@ -6,12 +6,15 @@ from typing import Annotated, Any
 import pytest
 from django import test
 from django.core.files.uploadedfile import SimpleUploadedFile
-from rest_framework import parsers, serializers
-from rest_framework.request import Request
 
 import taint
 from taint.integrations.django import DjangoIntegration
 from tests.integrations.test_django import SECURITY, purposes, sources
+
+# isort: split
+# The framework reads Django's settings as it is imported, which the module above has made.
+from rest_framework import parsers, serializers
+from rest_framework.request import Request
 
 
 class Device(serializers.Serializer[Any]):
