@@ -157,7 +157,9 @@ def test_collection_span_is_linked(worker: Any) -> None:
 def test_task_begins_in_no_zone(worker: Any) -> None:
     """A zone that a task leaves open is not the next task's in the same process; a task's own zone is."""
     left = {ask(worker, "leave_a_zone_open") for _ in range(6)}
-    compared = [ask(worker, "compare", phone()) for _ in range(6)]
+    compared = [ask(worker, "compare", phone())]
+    while not left & {process for _, process in compared} and len(compared) < 100:  # Which child takes it is chance.
+        compared.append(ask(worker, "compare", phone()))
     assert left & {process for _, process in compared}
     assert {what for what, _ in compared} == {"no match"}
     assert ask(worker, "compare_in_zone", phone())[0] == "comparison"
