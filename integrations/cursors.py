@@ -53,11 +53,11 @@ class DriverIntegration(Integration):
 
 def bindable(parameters: Any) -> Any:
     """Give parameters that drivers take: they refuse a proxy, and take the subclasses of str, bytes and int."""
-    if isinstance(parameters, Mapping):
-        if TaintedProxy in set(map(type, parameters.values())):
-            return {name: _exact(value) for name, value in parameters.items()}
-    elif isinstance(parameters, list | tuple) and TaintedProxy in set(map(type, parameters)):
-        return tuple(map(_exact, parameters))
+    kind = type(parameters)
+    if kind is tuple or kind is list or (kind is not dict and isinstance(parameters, list | tuple)):
+        return tuple(map(_exact, parameters)) if TaintedProxy in map(type, parameters) else parameters
+    if (kind is dict or isinstance(parameters, Mapping)) and TaintedProxy in map(type, parameters.values()):
+        return {name: _exact(value) for name, value in parameters.items()}
     return parameters
 
 

@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -49,7 +48,7 @@ from taint.integrations.base import Integration
 from taint.integrations.cursors import bindable, observe_parameters
 from taint.labels import NO_LABELS, Label, Labels
 from taint.modes import is_off
-from taint.propagation.patches import Patch, Standing
+from taint.propagation.patches import ForCarriers, Patch, Standing, Wrapper
 from taint.purposes import purpose_keys
 
 __all__ = ["SqlalchemyIntegration", "backfill_labels", "labelled", "own_labels"]
@@ -168,11 +167,11 @@ class SqlalchemyIntegration(Integration):
                 # Since 1.4: where the cursor of any statement, ORM or Core, becomes a result. Events tell of the
                 # statement and of the cursor, none of the rows; a column's type is asked for the column alone, not for
                 # lower(column).
-                Patch(DefaultExecutionContext, "_setup_result_proxy", partial(_setup_result, label_results)),
+                Patch(DefaultExecutionContext, "_setup_result_proxy", Standing(*_setting_up(label_results))),
                 # Since 1.4: finds the type of a literal by its class, and has none for a class that it does not know.
-                Patch(type_api, "_resolve_value_to_type", _of_exact),
+                Patch(type_api, "_resolve_value_to_type", ForCarriers(_of_exact)),
                 # Its error, which shows the value, is what a type makes of a value of another class.
-                Patch(SQLCompiler, "render_literal_value", _of_exact),
+                Patch(SQLCompiler, "render_literal_value", ForCarriers(_of_exact)),
             )
         )
 
@@ -394,18 +393,26 @@ def _of_exact(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
     return wrapped(*map(exact, args), **{name: exact(value) for name, value in kwargs.items()})
 
 
-def _setup_result(
-    label: Callable[[Any, Plan, Any], Any],
-    wrapped: Callable[..., Any],
-    instance: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    result = wrapped(*args, **kwargs)
-    known = getattr(instance, "taint_known", None)
-    if known is not None and result._metadata.returns_rows:
-        native, described = result._metadata, known.described
-        twin = label(result, known.plan, described[1] if described[0] is native else None)
-        if native is getattr(instance.compiled, "_cached_metadata", None):  # SQLAlchemy shares it too.
-            known.described = (native, twin)
-    return result
+def _setting_up(label: Callable[[Any, Plan, Any], Any]) -> tuple[Wrapper, Callable[..., Any]]:
+    """Give the wrapper of what makes a result of a cursor, and what stands before it.
+
+    Args:
+        label: Has a result label its values.
+    """
+
+    def wrapper(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result, known = wrapped(*args, **kwargs), instance.taint_known
+        if result._metadata.returns_rows:
+            native, described = result._metadata, known.described
+            twin = label(result, known.plan, described[1] if described[0] is native else None)
+            if native is getattr(instance.compiled, "_cached_metadata", None):  # SQLAlchemy shares it too.
+                known.described = (native, twin)
+        return result
+
+    def before(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+        def set_up(context: Any) -> Any:
+            return concerned(context) if "taint_known" in vars(context) else native(context)
+
+        return set_up
+
+    return wrapper, before

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Insert, Table
 from sqlalchemy.sql import elements, selectable, visitors
 
+from taint.carriers.text import TaintedStr
 from taint.carriers.values import labels_of
 from taint.evidence.catalog import catalog
 from taint.evidence.lineage import Column
@@ -139,17 +140,20 @@ def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str,
     if not isinstance(table, Table):
         return []
     found: dict[str, None] = {}
-    fits = _known_to_fit(table)
+    fits, columns = _known_to_fit(table), table.c
     many = (row for part in getattr(statement, "_multi_values", ()) for row in part)
     for written in (statement._values or {}, *many, *rows):
         if not isinstance(written, dict) or _PLAIN.issuperset(map(type, written.values())):
             continue
-        for key, given in _pairs(written):
-            value = given.value if isinstance(given, elements.BindParameter) else given
-            if type(value) in _PLAIN or key in companions or not (labels := labels_of(value)):
-                continue
-            column = table.c.get(key)
-            if column is None:
+        for name, given in written.items():
+            key = name if type(name) is str else str(getattr(name, "key", name))
+            value = given
+            if type(value) is TaintedStr and type(value._coverage) is Labels:  # As `labels_of`, without its call.
+                labels = value._coverage
+            else:
+                value = given.value if isinstance(given, elements.BindParameter) else given
+                labels = NO_LABELS if type(value) in _PLAIN else labels_of(value)
+            if not labels or key in companions or (column := columns.get(key)) is None:
                 continue
             says = column.info.get(INFO_KEY)
             if fits.get((key, labels), _UNKNOWN) is says:

@@ -201,7 +201,7 @@ def test_names_from_outside_are_bounded() -> None:
     for index in range(MAX_KEPT + 10):
         route.find("form", (f"n{index}",))
     route.find("form", ("n" * 10_000,))
-    assert len(route._answers) <= MAX_KEPT
+    assert max(map(len, route.answers.values())) <= MAX_KEPT
     for index in range(MAX_KEPT + 10):
         fields.of("POST", f"/{index}")
     assert len(fields._routes) <= MAX_KEPT

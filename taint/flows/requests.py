@@ -28,8 +28,7 @@ from taint.policy import current as in_force
 from taint.policy import current_policy
 from taint.policy.collecting import PLACES, FieldRule, field_rule
 from taint.policy.rules import matches_pattern
-from taint.propagation.json_tree import labelled_json
-from taint.propagation.pairing import detached
+from taint.propagation.json_tree import json_written_from
 from taint.purposes import category_key, purpose_keys
 
 __all__ = ["CollectedFields", "Collection", "RouteFields", "Table"]
@@ -86,11 +85,12 @@ class RouteFields:
         places: Where anything is collected: a request is left alone everywhere else.
         title: The route as sources name it.
         labels: Of its fields, where nothing tells one request from another.
+        answers: What `find` has answered, by place.
         heads: What `is_any_of` has answered, by place.
         plain_headers: Names of headers as they were sent that are collected for nothing; never that of cookies.
     """
 
-    __slots__ = ("_answers", "_names", "_rules", "heads", "labels", "places", "plain_headers", "title")
+    __slots__ = ("_names", "_rules", "answers", "heads", "labels", "places", "plain_headers", "title")
 
     def __init__(self, method: str, template: str | None, rules: Iterable[FieldRule]) -> None:
         self.title = f"{method} {template or '*'}"
@@ -101,7 +101,7 @@ class RouteFields:
         ]
         self._rules = sorted(held, key=lambda rule: rule.precision, reverse=True)
         self.places = frozenset(place for rule in held for place in ((rule.place,) if rule.place else PLACES))
-        self._answers: dict[tuple[str, tuple[str, ...]], _Answer | None] = {}
+        self.answers: dict[str, dict[tuple[str, ...], _Answer | None]] = {place: {} for place in PLACES}
         self.labels: dict[_Answer, Labels] = {}
         self.heads: dict[str, dict[tuple[Any, ...], bool]] = {place: {} for place in PLACES}
         self.plain_headers: set[bytes] = set()
@@ -189,15 +189,15 @@ class RouteFields:
             place: One of `PLACES`.
             path: Its name; inside a document, the names on the way to it.
         """
-        key = (place, path)
+        answers = self.answers[place]
         try:
-            return self._answers[key]
+            return answers[path]
         except KeyError:
             answer = self._find(place, path)
             if sum(map(len, path)) <= LONGEST_KEPT:
-                if len(self._answers) >= MAX_KEPT:
-                    self._answers.clear()
-                self._answers[key] = answer
+                if len(answers) >= MAX_KEPT:
+                    answers.clear()
+                answers[path] = answer
             return answer
 
     def all_of(self, place: str) -> list[_Answer]:
@@ -306,17 +306,28 @@ class Collection:
         """
         if type(value) is not dict and type(value) is not list:
             return self.value(value, place)
-        find = self.fields.find
+        fields, known = self.fields, self._labels
+        answers, is_seen = fields.answers[place], values.collector is not None
         stack: list[tuple[tuple[str, ...], Any]] = [((), value)]
         while stack:
             path, here = stack.pop()
             is_mapping = type(here) is dict
             items: Iterable[tuple[Any, Any]] = here.items() if is_mapping else enumerate(here)
             for key, item in items:
+                kind = type(item)
                 way = (*path, key) if is_mapping else path
-                if type(item) is dict or type(item) is list:
+                if kind is dict or kind is list:
                     stack.append((way, item))
-                elif (answer := find(place, way)) is not None:
+                    continue
+                try:
+                    answer = answers[way]
+                except KeyError:
+                    answer = fields.find(place, way)
+                if answer is None:
+                    continue
+                if kind is str and answer in known and not is_seen:
+                    here[key] = carry_text(item, known[answer])  # As `_labelled`, without its call.
+                else:
                     here[key] = self._labelled(item, answer)
         return value
 
@@ -355,8 +366,7 @@ class Collection:
             return apply_labels(data, self.whole("form", "file"))
         if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
             try:
-                made = detached(self.document(json.loads(data)))
-                return labelled_json(data, made)  # type: ignore[no-any-return]  # As it was given.
+                return json_written_from(data, self.document(json.loads(data)))  # type: ignore[no-any-return]  # As it was given.
             except (ValueError, RecursionError):  # Not what it is said to be: its fields cannot be told.
                 return apply_labels(data, self.whole("body"))
         return self.value(data, "body")

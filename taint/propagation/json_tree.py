@@ -10,11 +10,12 @@ from typing import Any
 from taint.carriers.coverage import Coverage
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import exact
-from taint.carriers.text import TaintedStr
+from taint.carriers.text import TaintedStr, carry_text
 from taint.propagation.follow import is_plain
+from taint.propagation.json_strings import label_strings, string_coverage, strings_in
 from taint.propagation.pairing import Detached, Node, detached, label_loaded, labelled_document
 
-__all__ = ["json_tree", "label_json_values", "labelled_json", "plain_document"]
+__all__ = ["json_tree", "json_written_from", "label_json_values", "labelled_json", "plain_document"]
 
 _LEAVES = frozenset((str, int, float, bool, type(None)))
 
@@ -76,11 +77,33 @@ def labelled_json(document: Any, made: Detached) -> Any:
         document: What the serialiser gave for `made.value`.
         made: What it was made from.
     """
-    if type(document) is not bytes:
-        return labelled_document(document, made, json_tree)
     if not made.labels:
         return document
+    labelled = None if made.has_hooked else _labelled(document, made.original)
+    if labelled is not None:
+        return labelled
+    if type(document) is not bytes:
+        return labelled_document(document, made, json_tree)
     return labelled_document(document.decode(), made, json_tree).encode()
+
+
+def json_written_from(document: Any, value: Any) -> Any:
+    """Do what `labelled_json` does, for a document that needed no plain twin of the value."""
+    labelled = _labelled(document, value)
+    return labelled_json(document, detached(value)) if labelled is None else labelled
+
+
+def _labelled(document: Any, value: Any) -> Any:
+    """Label a document whose labels are all on strings; None where that is not known."""
+    is_text = type(document) is str
+    texts = strings_in(value) if is_text or type(document) is bytes else None
+    if texts is None:
+        return None
+    text = document if is_text else document.decode()
+    coverage = string_coverage(text, texts)
+    if coverage is None:
+        return None
+    return carry_text(text, coverage) if is_text else carry_text(text, coverage).encode()
 
 
 def label_json_values(value: Any, document: Any, force: Callable[[Any, str, Any], None] = object.__setattr__) -> Any:
@@ -95,6 +118,10 @@ def label_json_values(value: Any, document: Any, force: Callable[[Any, str, Any]
     if isinstance(document, bytes) and coverage:
         document = document.decode()
         coverage = coverage_of(document)
+    if not coverage:
+        return value
+    if (labelled := label_strings(value, str.__str__(document), coverage)) is not None:
+        return labelled
     return label_loaded(value, coverage, lambda: json_tree(str.__str__(document)), force)
 
 

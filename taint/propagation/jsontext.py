@@ -2,8 +2,9 @@
 
 Only three methods are wrapped, so that the classes stay the identical ones and subclasses work:
 `JSONEncoder.encode` and `.iterencode`, `JSONDecoder.raw_decode`. Where nothing is labelled the C
-encoder and the C scanner do the work. Where something is, json's own Python encoder and scanner do,
-with a function for strings that keeps labels; `default`, `object_hook` and their kin are called as
+encoder and the C scanner do the work, and also where only whole strings are and no function of the
+program is to be called (`taint.propagation.json_strings`). Else json's own Python encoder and scanner
+do, with a function for strings that keeps labels; `default`, `object_hook` and their kin are called as
 often and in the same order.
 
 A number is plain after loading, since database drivers refuse a proxy of one, unless exactly its
@@ -17,6 +18,7 @@ import json.encoder
 import json.scanner
 import types
 from collections.abc import Callable, Iterable, Iterator
+from json.decoder import JSONDecoder
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +31,8 @@ from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.losses import count_loss
 from taint.propagation.follow import carry_texts, covered, exact, is_plain, is_plain_document, known, piecewise
+from taint.propagation.json_strings import label_strings, string_coverage, strings_in
+from taint.propagation.json_tree import plain_document
 from taint.propagation.patches import ForCarriers, Patch, Standing, is_ours, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
 
@@ -124,6 +128,11 @@ def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...]
     if is_plain_document(value) if has_default else is_plain(value):
         chunks = wrapped(*args, **kwargs)
         return chunks
+    if kwargs.get("_one_shot") and not encoder.sort_keys and (texts := strings_in(value)) is not None:
+        document = "".join(wrapped(plain_document(value), **kwargs))
+        coverage = string_coverage(document, texts, is_in_order=True)
+        if coverage is not None:
+            return [carry_text(document, coverage)]
     if not labels_of(value):
         if not has_default:
             chunks = wrapped(*args, **kwargs)
@@ -260,6 +269,32 @@ def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, 
     return scan
 
 
+def _calls_nothing(decoder: Any) -> bool:
+    """Tell whether a decoder has no function of the program: reading twice then is no more than reading once."""
+    return (
+        decoder.object_hook is decoder.object_pairs_hook is None
+        and decoder.parse_float is float
+        and decoder.parse_int is int
+        and decoder.parse_constant == _CONSTANT
+    )
+
+
+def _decoded(native: Callable[..., Any], text: TaintedStr, at: int) -> tuple[Any, int] | None:
+    """Decode in C, where each label covers one whole string of the document; None where not, or where it is none."""
+    plain, coverage = exact(text), coverage_of(text)
+    if coverage is None or type(coverage) is Labels:
+        return None
+    try:
+        value, end = native(plain, at)
+    except ValueError:
+        return None
+    labelled = label_strings(value, plain, coverage, at)
+    return None if labelled is None else (labelled, end)
+
+
+_CONSTANT = JSONDecoder().parse_constant
+
+
 def _raw_decode(wrapped: Callable[..., Any], decoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     text = args[0] if args else kwargs.get("s")
     if type(text) is not TaintedStr:
@@ -272,6 +307,8 @@ def _raw_decode(wrapped: Callable[..., Any], decoder: Any, args: tuple[Any, ...]
         and decoder.parse_string is json.decoder.scanstring  # type: ignore[attr-defined]  # As above.
     )
     if is_native:
+        if _calls_nothing(decoder) and (decoded := _decoded(wrapped, text, at)) is not None:
+            return decoded
         try:
             scan = _scanner(decoder, text)
         except Exception as error:  # noqa: BLE001  # A json module that is not as expected: labels on all.

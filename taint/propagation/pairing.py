@@ -142,6 +142,11 @@ class Detached:
 
         return converting
 
+    @property
+    def has_hooked(self) -> bool:
+        """Tell whether a conversion hook gave what stands in the place of something."""
+        return bool(self._converted)
+
     def look_into_objects(self) -> None:
         """Count the labels inside objects that only the serialiser looks into. Labels: on all that stands for one."""
         self.labels |= labels_of(self.original)
