@@ -117,6 +117,8 @@ def _validate(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
         return wrapped(*args, **kwargs)
     made = detached(args[0])
     value = wrapped(made.value, *args[1:], **kwargs)
+    if value is made.value:  # Nothing was asked of it: `Any`.
+        return args[0]
     labels = made.labels or (labels_of(args[0]) if kwargs.get("from_attributes") else made.labels)
     return _relabelled(value, args[0]) if labels else value
 

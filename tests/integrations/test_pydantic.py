@@ -100,6 +100,16 @@ def test_validation(way: str, given: dict[str, Any], expected: dict[str, Any]) -
     assert user == native
 
 
+def test_what_is_taken_as_it_is() -> None:
+    """Where nothing is asked of a value, it comes back itself, labelled or not, and a field that asks makes its own."""
+    labelled, plain = {"phone": secret("+1415")}, {"phone": "+1415"}
+    for given in (labelled, plain):
+        assert pydantic.TypeAdapter(Any).validate_python(given) is given
+        made = pydantic.TypeAdapter(dict[str, str]).validate_python(given)
+        assert made is not given
+        assert leaves(made) == leaves(given)
+
+
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
