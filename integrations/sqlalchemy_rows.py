@@ -140,7 +140,7 @@ def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str,
     if not isinstance(table, Table):
         return []
     found: dict[str, None] = {}
-    fits, columns = _known_to_fit(table), table.c
+    fits, column_of = _known_to_fit(table), table.c.get
     many = (row for part in getattr(statement, "_multi_values", ()) for row in part)
     for written in (statement._values or {}, *many, *rows):
         if not isinstance(written, dict) or _PLAIN.issuperset(map(type, written.values())):
@@ -153,7 +153,7 @@ def widened_by(statement: Any, rows: list[dict[str, Any]], companions: dict[str,
             else:
                 value = given.value if isinstance(given, elements.BindParameter) else given
                 labels = NO_LABELS if type(value) in _PLAIN else labels_of(value)
-            if not labels or key in companions or (column := columns.get(key)) is None:
+            if not labels or key in companions or (column := column_of(key)) is None:
                 continue
             says = column.info.get(INFO_KEY)
             if fits.get((key, labels), _UNKNOWN) is says:
