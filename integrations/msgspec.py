@@ -6,10 +6,11 @@ Covered: `msgspec.json` and `msgspec.msgpack`: `encode` and `Encoder.encode`, wi
 `enc_hook`, renamed and nested `Struct` fields, dataclasses and attrs classes; `decode` and
 `Decoder.decode` label the leaves that the document's labels cover, and no others, also in typed
 results. `Encoder.encode_into` writes the plain bytes and leaves labels behind, since a buffer of the
-caller's cannot carry any. `encode_lines` and `decode_lines` are labelled as a whole. `to_builtins` and
-`convert` keep a labelled text as it is.
+caller's cannot carry any. `encode_lines` and `decode_lines` are labelled as a whole, and so is what
+`msgspec.json.format` gives. `to_builtins` and `convert` keep a labelled text as it is.
 
-Not covered: names imported before `install()`; `convert` of a text to another type, which msgspec does in C.
+Not covered: names imported before `install()`; `convert` of a text to another type, which msgspec does in C;
+`msgspec.Raw`, which refuses a labelled text.
 
     import taint
     taint.install(integrations=["msgspec"])
@@ -34,7 +35,7 @@ from taint.carriers.values import apply_labels
 from taint.integrations.base import Integration
 from taint.integrations.calls import labels_given, plain_call
 from taint.integrations.msgpack_tree import msgpack_tree
-from taint.propagation.follow import is_plain
+from taint.propagation.follow import followed, is_plain, on_all
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import Detached, detached, label_loaded, labelled_document
 from taint.propagation.patches import Patch
@@ -54,6 +55,7 @@ class MsgspecIntegration(Integration):
         # Functions and final classes of a compiled module, in both formats since 0.8; it has no events.
         for module, is_json in ((msgspec.json, True), (msgspec.msgpack, False)):
             self._wrap(_Format(is_json).patches(module))
+        self._wrap((Patch(msgspec.json, "format", followed(on_all)),))
         # The names that `msgspec.yaml` and `msgspec.toml` have for the same function.
         for module, name in ((msgspec, ""), (msgspec.yaml, "_"), (msgspec.toml, "_")):
             self._wrap((Patch(module, f"{name}to_builtins", _to_builtins),))

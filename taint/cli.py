@@ -64,12 +64,13 @@ def _run_program(options: argparse.Namespace) -> int:
     is_on = _launched(options.package)
     if is_on is None:
         return 2
+    file_name = str(path.absolute())  # As Python itself says it since 3.9; `sys.argv` has it as it was typed.
     module = types.ModuleType("__main__")
-    module.__dict__.update(__file__=program, __builtins__=__builtins__, __package__=None, __spec__=None)
+    module.__dict__.update(__file__=file_name, __builtins__=__builtins__, __package__=None, __spec__=None)
     sys.modules["__main__"] = module
     with io.open_code(str(path.resolve())) as file:
         text = file.read()
-    code = script_code(text, program) if is_on else compile(text, program, "exec", dont_inherit=True)
+    code = script_code(text, file_name) if is_on else compile(text, file_name, "exec", dont_inherit=True)
     exec(code, module.__dict__)  # noqa: S102  # This is what the command is for.
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -184,3 +185,110 @@ def test_errors_are_the_native_ones() -> None:
         json.dumps([text("private"), object()])
     with pytest.raises(ValueError, match="Out of range float"):
         json.dumps([text("private"), float("nan")], allow_nan=False)
+
+
+class Lenient(json.JSONDecoder):
+    """Changes what its scanner in C has been made with, which then takes no notice."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Make the scanner, and then change the settings."""
+        super().__init__(**settings)
+        self.strict = False
+        self.object_hook = tuple
+
+
+@pytest.mark.parametrize("part", ["private", "[private"])
+def test_a_decoder_reads_by_what_its_scanner_was_made_with(part: str) -> None:
+    """Settings that are changed later change nothing, as natively."""
+    document = '{"a": "[private", "b": {}}'
+    assert json.loads(covering(document, part), cls=Lenient) == json.loads(document, cls=Lenient)
+    assert taint.labels_of(json.loads(covering(document, part), cls=Lenient)["a"])
+    with pytest.raises(json.JSONDecodeError, match="Invalid control character"):
+        json.loads(covering('["[private\n"]', part), cls=Lenient)
+
+
+@pytest.mark.parametrize("part", ["private", '"private'])
+def test_a_place_before_the_document_is_refused(part: str) -> None:
+    """A place below zero is none, as natively; one inside of the document is."""
+    document = covering('["private"]', part)
+    with pytest.raises(ValueError, match="idx cannot be negative"):
+        json.JSONDecoder().raw_decode(document, -3)
+    value, end = json.JSONDecoder().raw_decode(document, 1)
+    assert (value, end, bool(taint.labels_of(value))) == ("private", 10, True)
+
+
+@pytest.mark.parametrize("part", ["x", "12"])
+def test_an_error_shows_the_document_with_its_labels(part: str) -> None:
+    """The document that an error has is the labelled one, and a plain one is plain."""
+    with pytest.raises(json.JSONDecodeError) as seen:
+        json.loads(covering('["x", 12, ]', part))
+    assert taint.labels_of(seen.value.doc)
+    with pytest.raises(json.JSONDecodeError) as seen:
+        json.loads('["x", 12, ]')
+    assert not taint.labels_of(seen.value.doc)
+
+
+@pytest.mark.parametrize(
+    "options", [{"separators": (text(" , "), ":")}, {"separators": (",", text(" : "))}, {"indent": text("  ")}]
+)
+def test_labels_between_values(options: dict[str, Any]) -> None:
+    """Where what stands between values is labelled, so is that of the document; else it is not."""
+    value = {"a": [text("private"), "b"], "c": "d"}
+    native: dict[str, Any] = {
+        name: tuple(map(exact, option)) if isinstance(option, tuple) else exact(option)
+        for name, option in options.items()
+    }
+    document = json.dumps(value, **options)
+    assert document == json.dumps(plain(value), **native)
+    covered = [document[found.start : found.stop] for found in taint.ranges_of(document)]
+    assert "private" in covered
+    assert len(covered) > 1
+    assert len(taint.ranges_of(json.dumps(value, **native))) == 1
+
+
+DEPTH = 800  # More than Python's own frames have room for, and less than C refuses.
+
+
+def innermost(value: Any) -> Any:
+    """Give what is inside of many lists and dicts."""
+    while type(value) in (list, dict):
+        value = value[0] if type(value) is list else value["k"]
+    return value
+
+
+def test_as_deep_as_natively() -> None:
+    """A document that C reads and Python's scanner does not is read, and labelled as a whole."""
+    for leaf, labelled in (("in part: " + text("private"), True), ("plain", False)):
+        document = '["a", {"k": ' + "[" * DEPTH + '"' + leaf + '"' + "]" * DEPTH + "}]"
+        first, rest = json.loads(document)
+        assert (first, innermost(rest)) == ("a", leaf)
+        assert bool(taint.labels_of(innermost(rest))) is labelled
+
+
+def test_a_hook_is_not_called_twice_for_a_deep_document() -> None:
+    """With a function of the program the error of too much depth is the outcome."""
+    calls: list[Any] = []
+    document = '[{"k": 1.5}, ' + "[" * DEPTH + '"in part: ' + text("private") + '"' + "]" * DEPTH + "]"
+    with pytest.raises(RecursionError):
+        json.loads(document, object_hook=calls.append)
+    assert len(calls) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="C has as little room as Python")
+def test_as_deep_as_natively_written() -> None:
+    """So is a value that C writes."""
+    for leaf in (text("private"), "in part: " + text("private"), "plain"):
+        value: Any = leaf
+        for _ in range(1200):
+            value = [value]
+        document = json.dumps(value)
+        assert document == "[" * 1200 + f'"{leaf}"' + "]" * 1200
+        assert taint.labels_of(document) == taint.labels_of(leaf)
+
+
+@pytest.mark.parametrize("others", [[], [text("private")]])
+def test_bytes_are_refused_by_their_name(others: list[Any]) -> None:
+    """What json cannot write is named as the native one names it."""
+    with pytest.raises(TypeError, match="Object of type bytes is not JSON serializable"):
+        json.dumps([*others, text("private").encode()])
+    assert json.dumps([*others, text("private").encode()], default=bytes.decode).count("private") == len(others) + 1

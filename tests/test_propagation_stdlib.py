@@ -268,6 +268,24 @@ def test_errors_are_the_native_ones(native: Callable[[], object], labelled: Call
     assert str(seen.value) == str(expected.value)
 
 
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("https", "b.io", "/" + PHONE, "k", "q", "f"), "https://b.io/«0100»;k?q#f"),
+        (("https", "b.io", "/p", PHONE, "", ""), "https://b.io/p;«0100»"),
+        (("https", "b.io", "/p", "k", PHONE, ""), "https://b.io/p;k?«0100»"),
+        ((b"https", b"b.io", b"/" + PHONE.encode(), b"k", b"", b""), "https://b.io/«0100»;k"),
+        (["https", "b.io", "/p", "k", "", ""], "https://b.io/p;k"),
+    ],
+)
+def test_parameters_of_an_address_leave_its_labels(parts: Any, expected: str) -> None:
+    """A path with parameters has its labels and theirs, also where an address is taken apart first."""
+    made: Any = urllib.parse.urlunparse(parts)
+    assert marked(made) == expected
+    assert marked(urllib.parse.urlparse(made).geturl()) == expected
+    assert marked(urllib.parse.urldefrag(made)[0]) == expected.partition("#")[0]
+
+
 def test_a_rule_that_fails_costs_positions_only(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     """An error of ours gives the native value, labelled as a whole, and is reported."""
     monkeypatch.setattr("taint.propagation.follow.segments", _fail)

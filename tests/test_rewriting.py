@@ -351,6 +351,10 @@ class Recorder:
     def __iter__(self) -> Iterator[str]:
         return iter([self._note("iter")])
 
+    def __len__(self) -> int:
+        self._note("len")
+        return 1
+
     def __getitem__(self, key: object) -> str:
         return self._note("getitem", key)
 
@@ -400,6 +404,10 @@ CALLS = [
     '"{0.prop} {0.prop} {1[k]}{1[0]}".format(a, b)',
     '"{0.nothing}".format(a)',
     '"{0[k].nothing}".format(a)',
+    '"{} {}".format(a)',
+    '"{a} {nothing}".format(a=a)',
+    '"{} {0.nothing}".format(a)',
+    '"{0} {0.nothing} {1}".format(a, b)',
     "a.format(b)",
     "a.format_map(b)",
     "a.match(b.prop)",
@@ -510,6 +518,14 @@ def test_errors_are_the_native_ones(expression: str, phone: str) -> None:
         # A message may name the operand's type, which is then the carrier's.
         outcomes.append((type(error), str(error).replace("TaintedStr", "str"), places(error)))
     assert outcomes[1] == outcomes[0]
+
+
+@pytest.mark.parametrize("expression", [*ERRORS, "1 / 0"])
+def test_an_error_has_no_other_behind_it(expression: str) -> None:
+    """What was tried before the native operation failed is nothing that a traceback tells of."""
+    error = error_of(lambda: value_of(expression, rewritten=True, **names(labelled())))
+    native = error_of(lambda: value_of(expression, rewritten=False, **names(PHONE)))
+    assert type(error.__context__) is type(native.__context__)
 
 
 def error_of(call: Callable[[], Any]) -> Exception:

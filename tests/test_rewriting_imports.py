@@ -448,6 +448,15 @@ def test_the_command_line_runs_a_program_rewritten(folder: Path, command: list[s
     assert (done.stdout.strip(), done.stderr, done.returncode) == (expected, "", 3)
 
 
+@pytest.mark.parametrize("command", [[], ["-m", "taint", "run"]])
+def test_a_script_knows_where_it_is(folder: Path, command: list[str]) -> None:
+    """A script's name is its whole path, in its tracebacks too, and `sys.argv` has it as it was typed: as natively."""
+    script = "import sys, os; os.chdir('/'); print(__file__, sys.argv, sys._getframe().f_code.co_filename)"
+    write(folder, {"script.py": script})
+    path = folder / "script.py"
+    assert start(folder, *command, "script.py").stdout == f"{path} ['script.py'] {path}\n"
+
+
 def test_the_command_line_says_what_is_missing(folder: Path) -> None:
     """A script that is not there, and a command without a program, end with a message and status 2."""
     done = start(folder, "-m", "taint", "run", "nothing.py")

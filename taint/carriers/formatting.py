@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from taint.carriers.operations import labels_in
 from taint.labels import Labels
 
-__all__ = ["format_pieces", "only_field", "padded_pieces", "percent_pieces"]
+__all__ = ["LOOKUPS", "format_pieces", "only_field", "padded_pieces", "percent_pieces"]
 
 _MAX_NESTING = 2  # Of str.format: a field within a format specification, and no deeper.
 
@@ -82,6 +82,9 @@ def _argument(name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any], 
         found = getattr(found, step) if is_attribute else found[step]
     return found
 
+
+LOOKUPS = frozenset((_argument.__code__, _Numbering.resolve.__code__))
+"""The code that finds the argument of a field: what it raises is what `str.format` raises."""
 
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
 

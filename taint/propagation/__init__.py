@@ -38,6 +38,7 @@ GROUPS: dict[str, str] = {
     **dict.fromkeys(("email.message", "email.header", "email.utils", "email.quoprimime"), "mail"),
     **dict.fromkeys(("email.base64mime", "email", "email.mime.text"), "mail"),
     **dict.fromkeys(("logging",), "records"),
+    **dict.fromkeys(("wsgiref.headers", "wsgiref.handlers", "collections"), "exact_types"),
 }
 """A module of the standard library -> the module here that knows what to wrap in it."""
 

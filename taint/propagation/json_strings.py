@@ -17,7 +17,7 @@ from taint.carriers.coverage import Coverage, Span, Spans, spans_of
 from taint.carriers.text import TaintedStr, carry_text
 from taint.labels import Labels
 
-__all__ = ["label_strings", "string_coverage", "strings_in"]
+__all__ = ["cover_texts", "label_strings", "string_coverage", "strings_in"]
 
 _STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
 _SILENT = frozenset((int, float, bool, type(None)))
@@ -172,3 +172,21 @@ def _find(value: Any, marked: Any, marks: dict[str, Labels], puts: list[tuple[An
                 puts.append((value, key, labels))
         elif kind is dict or kind is list:
             _find(value[key], item, marks, puts)
+
+
+def cover_texts(value: Any, labels: Labels) -> Any:
+    """Put labels on all strings that were loaded from a document, keys too, however deep they are."""
+    around = [value]
+    stack: list[Any] = [around]
+    while stack:
+        here = stack.pop()
+        if type(here) is dict:
+            pairs = [(carry_text(key, labels), item) for key, item in here.items()]
+            here.clear()
+            here.update(pairs)
+        for key, item in here.items() if type(here) is dict else enumerate(here):
+            if type(item) is str:
+                here[key] = carry_text(item, labels)
+            elif type(item) in (dict, list):
+                stack.append(item)
+    return around[0]

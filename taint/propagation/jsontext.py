@@ -31,7 +31,7 @@ from taint.guard import report_internal_error
 from taint.labels import Labels
 from taint.losses import count_loss
 from taint.propagation.follow import carry_texts, covered, exact, is_plain, is_plain_document, known, piecewise
-from taint.propagation.json_strings import label_strings, string_coverage, strings_in
+from taint.propagation.json_strings import cover_texts, label_strings, string_coverage, strings_in
 from taint.propagation.json_tree import plain_document
 from taint.propagation.patches import ForCarriers, Patch, Standing, is_ours, patches_in
 from taint.propagation.regex import TaintedPattern, seeing_patterns
@@ -70,13 +70,27 @@ def _has_default(encoder: Any) -> bool:
     return "default" in vars(encoder) or type(encoder).default is not json.encoder.JSONEncoder.default
 
 
+def _refuse(leaf: Any) -> Any:
+    """Refuse what cannot be written, by the name of its own type, as an encoder without a `default` does."""
+    return _NATIVE.default(exact(leaf))
+
+
+_NATIVE = json.encoder.JSONEncoder()
+
+
 def _encode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = args[0] if args else kwargs.get("o")
     if isinstance(value, TaintedStr):
         return _quoted(encoder)(value)
     if len(args) != 1 or isinstance(value, str):
         return wrapped(*args, **kwargs)
-    return _joined(encoder.iterencode(value, _one_shot=True))
+    try:
+        return _joined(encoder.iterencode(value, _one_shot=True))
+    except RecursionError:
+        if _has_default(encoder) or not is_ours(type(encoder).iterencode):
+            raise
+    # Too deep for Python, which needs not be so for C.
+    return carry_text("".join(type(encoder).iterencode.__wrapped__(encoder, value, _one_shot=True)), labels_of(value))
 
 
 def _joined(chunks: _Chunks) -> str:
@@ -108,7 +122,7 @@ def _before_encode(native: Callable[..., Any], concerned: Callable[..., Any]) ->
         is_fast = encoder.indent is None and json.encoder.c_make_encoder is _FAST[0] is not None  # type: ignore[attr-defined]  # Not in typeshed.
         if "default" not in encoder.__dict__ and type(encoder).default is default:
             if is_fast:
-                return "".join(_encoder_in_c(encoder, encoder.default, None)(o, 0))
+                return "".join(_encoder_in_c(encoder, _refuse, None)(o, 0))
             return "".join(iterencode.__wrapped__(encoder, o, _one_shot=True))
         # It is asked of bytes and sets, if at all.
         return _joined(_with_default(encoder, o)) if is_fast else concerned(encoder, o)
@@ -128,7 +142,8 @@ def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...]
     if is_plain_document(value) if has_default else is_plain(value):
         chunks = wrapped(*args, **kwargs)
         return chunks
-    if kwargs.get("_one_shot") and not encoder.sort_keys and (texts := strings_in(value)) is not None:
+    is_quick = kwargs.get("_one_shot") and not encoder.sort_keys and not _has_labelled_layout(encoder)
+    if is_quick and (texts := strings_in(value)) is not None:
         document = "".join(wrapped(plain_document(value), **kwargs))
         coverage = string_coverage(document, texts, is_in_order=True)
         if coverage is not None:
@@ -139,7 +154,12 @@ def _iterencode(wrapped: Callable[..., Any], encoder: Any, args: tuple[Any, ...]
             return chunks
         if (kwargs.get("_one_shot") or args[1:2] == (True,)) and _FAST[0] is not None and encoder.indent is None:
             return _with_default(encoder, value)
-    return _in_python(encoder, value, encoder.default, one_shot=bool(kwargs.get("_one_shot")))
+    default = encoder.default if has_default else _refuse
+    return _in_python(encoder, value, default, one_shot=bool(kwargs.get("_one_shot")))
+
+
+def _has_labelled_layout(encoder: Any) -> bool:
+    return TaintedStr in map(type, (encoder.item_separator, encoder.key_separator, encoder.indent))
 
 
 def _with_default(encoder: Any, value: Any) -> _Chunks:
@@ -238,8 +258,14 @@ class _Numbers:
         return parse
 
 
-def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, int]]:
-    """Make json's Python scanner with a parser of strings that keeps the labels of the text."""
+def _scanner(decoder: Any, settings: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, int]]:
+    """Make json's Python scanner with a parser of strings that keeps the labels of the text.
+
+    Args:
+        decoder: It has the parsers.
+        settings: The decoder's scanner in C, which keeps what it was made with, whatever the decoder has since.
+        text: The document.
+    """
     native = json.decoder.scanstring  # type: ignore[attr-defined]  # Not in typeshed.
     coverage = text._coverage  # noqa: SLF001  # Read once for a document, not once for a leaf.
 
@@ -253,12 +279,12 @@ def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, 
 
     numbers = _Numbers(text)
     context = types.SimpleNamespace(
-        strict=decoder.strict,
-        object_hook=decoder.object_hook,
-        object_pairs_hook=decoder.object_pairs_hook,
-        parse_constant=decoder.parse_constant,
-        parse_float=numbers.parser(decoder.parse_float),
-        parse_int=numbers.parser(decoder.parse_int),
+        strict=settings.strict,
+        object_hook=settings.object_hook,
+        object_pairs_hook=settings.object_pairs_hook,
+        parse_constant=settings.parse_constant,
+        parse_float=numbers.parser(settings.parse_float),
+        parse_int=numbers.parser(settings.parse_int),
         parse_string=string,
         parse_array=decoder.parse_array,
         parse_object=seeing_patterns(json.decoder.JSONObject, scanstring=string),  # type: ignore[attr-defined]  # As above.
@@ -269,13 +295,13 @@ def _scanner(decoder: Any, text: TaintedStr) -> Callable[[str, int], tuple[Any, 
     return scan
 
 
-def _calls_nothing(decoder: Any) -> bool:
-    """Tell whether a decoder has no function of the program: reading twice then is no more than reading once."""
+def _calls_nothing(settings: Any) -> bool:
+    """Tell whether a scanner has no function of the program: reading twice then is no more than reading once."""
     return (
-        decoder.object_hook is decoder.object_pairs_hook is None
-        and decoder.parse_float is float
-        and decoder.parse_int is int
-        and decoder.parse_constant == _CONSTANT
+        settings.object_hook is settings.object_pairs_hook is None
+        and settings.parse_float is float
+        and settings.parse_int is int
+        and settings.parse_constant == _CONSTANT
     )
 
 
@@ -306,21 +332,37 @@ def _raw_decode(wrapped: Callable[..., Any], decoder: Any, args: tuple[Any, ...]
         and decoder.parse_object is json.decoder.JSONObject  # type: ignore[attr-defined]  # Not in typeshed.
         and decoder.parse_string is json.decoder.scanstring  # type: ignore[attr-defined]  # As above.
     )
-    if is_native:
-        if _calls_nothing(decoder) and (decoded := _decoded(wrapped, text, at)) is not None:
+    if is_native and isinstance(at, int) and at >= 0:  # The native one refuses any other place.
+        if _calls_nothing(decoder.scan_once) and (decoded := _decoded(wrapped, text, at)) is not None:
             return decoded
         try:
-            scan = _scanner(decoder, text)
+            scan = _scanner(decoder, decoder.scan_once, text)
         except Exception as error:  # noqa: BLE001  # A json module that is not as expected: labels on all.
             report_internal_error("preparing to read json", error)
     if scan is None:
         value, end = wrapped(exact(text), at)
         return carry_texts(value, labels_of(text)), end
+    return _scanned(scan, wrapped, decoder, text, at)
+
+
+def _scanned(
+    scan: Callable[[str, int], Any], native: Callable[..., Any], decoder: Any, text: TaintedStr, at: int
+) -> Any:
+    """Decode with our scanner. Labels: on what they cover; on all that is too deep for it."""
     try:
         value, end = scan(exact(text), at)
     except StopIteration as stop:
         raise json.decoder.JSONDecodeError("Expecting value", text, stop.value) from None
-    return value, end
+    except json.decoder.JSONDecodeError as error:
+        error.doc = text  # It shows where: with its labels.
+        raise
+    except RecursionError:
+        if not _calls_nothing(decoder.scan_once):
+            raise
+    else:
+        return value, end
+    value, end = native(exact(text), at)  # Too deep for Python, which needs not be so for C.
+    return cover_texts(value, labels_of(text)), end
 
 
 def patches(module: ModuleType) -> Iterator[Patch]:

@@ -44,6 +44,22 @@ def _urlencode(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...
     return joined if joined == value else carry_texts(exact(value), labels_in_call(args[:1], kwargs))
 
 
+def _with_parameters(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Put a path and its parameters together before `urlunparse` does it with `%`, which asks no carrier."""
+    parts = args[0] if args else kwargs.get("components")
+    if not isinstance(parts, tuple | list) or len(parts) != _PARTS or not parts[3] or not labels_of(list(parts)):
+        return wrapped(*args, **kwargs)
+    scheme, netloc, path, parameters, query, fragment = parts
+    for kind in (str, bytes):
+        if isinstance(path, kind) and isinstance(parameters, kind):
+            pieces: list[Any] = [path, ";" if kind is str else b";", parameters]
+            return wrapped((scheme, netloc, join_pieces(pieces), parameters[:0], query, fragment))
+    return wrapped(*args, **kwargs)
+
+
+_PARTS = 6  # scheme, netloc, path, parameters, query, fragment
+
+
 def _joined(value: Any, _native: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Rule of `urljoin`: the beginning is the base's, the rest is the end of the other."""
     base, url = (*args, *kwargs.values())[:2]
@@ -100,6 +116,7 @@ _WRAPPERS: dict[str, dict[str, Wrapper]] = {
         "urlsplit": _uncached,
         "urlencode": _urlencode,
         "urljoin": followed(_joined),
+        "urlunparse": _with_parameters,
     },
     "html": dict.fromkeys(("escape", "unescape"), followed(through)),
     "html.parser": {f"HTMLParser.{name}": _PARSING for name in ("goahead", "parse_starttag", "parse_endtag")},

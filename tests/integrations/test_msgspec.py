@@ -110,6 +110,16 @@ def test_lines() -> None:
     assert marked(msgspec.json.Encoder().encode_lines([{"a": "x"}])) == []
 
 
+def test_format() -> None:
+    """A document that is laid out anew is labelled as a whole, and not at all where it was not labelled."""
+    for value in ("x", secret("x")):
+        document = '["' + value + '", "y"]'
+        for given, expected in ((document, '["x","y"]'), (document.encode(), b'["x","y"]')):
+            made = msgspec.json.format(given, indent=-1)
+            assert made == expected
+            assert marked(made) == ([expected] if taint.labels_of(value) else [])
+
+
 def test_encode_into() -> None:
     """Encoding into the caller's buffer writes the plain bytes."""
     buffer = bytearray()

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from taint.carriers import observation
-from taint.carriers.formatting import format_pieces, percent_pieces
+from taint.carriers.formatting import LOOKUPS, format_pieces, percent_pieces
 from taint.carriers.operations import labels_in
 from taint.carriers.proxy import is_carrier, labels_of_carrier
 from taint.carriers.text import TaintedBytes, TaintedStr, join_pieces, with_labels
@@ -87,15 +87,23 @@ _OWN_FILES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa
 
 def _is_ours(error: BaseException) -> bool:
     """Tell whether an error comes from this library or from C code that it called, and not from a user's function."""
+    code = _raised_in(error)
+    return code is not None and code.co_filename.startswith(_OWN_FILES)
+
+
+def _raised_in(error: BaseException) -> types.CodeType | None:
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    return last is not None and last.tb_frame.f_code.co_filename.startswith(_OWN_FILES)
+    return None if last is None else last.tb_frame.f_code
 
 
 def _native_after(error: Exception, doing: str, native: Callable[[], Any]) -> Any:
-    """Decide on an error in an operation done in pieces: the native operation raises its own, or gives the result."""
-    if not _is_ours(error):
+    """Decide on an error in an operation done in pieces: the native operation raises its own, or gives the result.
+
+    It is called when the error is no longer being handled, so that it does not become the context of the native one.
+    """
+    if not _is_ours(error) or _raised_in(error) in LOOKUPS:  # A field that is not there, as natively.
         raise error
     result = native()
     report_internal_error(doing, error)
@@ -111,7 +119,7 @@ def joined(separator: Any, items: Any, /) -> Any:
     if kind is not list and kind is not tuple:
         if not hasattr(kind, "__iter__") and not hasattr(kind, "__getitem__"):
             return separator.join(items)
-        items = list(items)
+        items = list(iter(items))  # As `join` itself: nobody is asked for a length.
     exact = type(separator)
     for item in items:
         if type(item) is not exact:
@@ -154,8 +162,10 @@ def percent(template: Any, args: Any, /) -> Any:
         if pieces is not None:
             return join_pieces(pieces) if pieces else template % args
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
-        return _native_after(error, "formatting with %", lambda: template % args)
-    return template % args
+        failed = error
+    else:
+        return template % args
+    return _native_after(failed, "formatting with %", lambda: template % args)
 
 
 def formatted(template: Any, /, *args: Any) -> Any:
@@ -181,15 +191,17 @@ def _formatted(template: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     try:
         return join_pieces(format_pieces(template, args, kwargs, with_labels, shown))
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
-        return _native_after(error, "formatting", lambda: template.format(*args, **kwargs))
+        failed = error
+    return _native_after(failed, "formatting", lambda: template.format(*args, **kwargs))
 
 
 def _formatted_map(template: str, mapping: Mapping[str, Any], /) -> str:
     try:
         return join_pieces(format_pieces(template, None, mapping, with_labels, shown))
     except Exception as error:  # noqa: BLE001  # Sorted out by whose it is.
-        result: str = _native_after(error, "formatting", lambda: template.format_map(mapping))
-        return result
+        failed = error
+    result: str = _native_after(failed, "formatting", lambda: template.format_map(mapping))
+    return result
 
 
 # Showing and converting
