@@ -72,15 +72,17 @@ class FlaskIntegration(Integration):
     def _install(self) -> None:
         import flask
         from flask.json.provider import DefaultJSONProvider
+        from werkzeug.wrappers import Response
 
         # A request must begin with nothing before there is one for Flask. The route is known when it is dispatched; the
         # signal that is sent then looks at each receiver's kind, for longer than all that is done here. JSON has no
-        # event, and its provider takes dates of the exact type only.
+        # event, and its provider takes dates of the exact type only. What a server is given of a response has no event.
         self._current = flask.request._get_current_object  # type: ignore[attr-defined]  # Of LocalProxy.
         self._wrap(
             (
                 Swap(flask.Flask, "__call__", self._beginning),
                 Swap(flask.Flask, "full_dispatch_request", self._dispatching),
+                Swap(Response, "get_app_iter", _sending),
                 Patch(DefaultJSONProvider, "dumps", Standing(_dumps, _dumping)),
                 Patch(DefaultJSONProvider, "response", Standing(_respond, _responding)),
             )
@@ -159,6 +161,30 @@ def _starting(start_response: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _EXACT = frozenset((str,))
+
+
+def _sending(native: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a server exact bytes, which `wsgiref` insists on; a middleware that answers for labels sees them first."""
+    from werkzeug.wsgi import ClosingIterator
+
+    @functools.wraps(native)
+    def give(response: Any, environ: Any) -> Any:
+        made = native(response, environ)
+        if response.direct_passthrough or is_answering():
+            return made
+        body = response.response
+        if type(body) is list and _EXACT_BODY.issuperset(map(type, body)):
+            return made
+        return ClosingIterator(map(_sent, made), made.close)
+
+    return give
+
+
+def _sent(piece: bytes) -> bytes:
+    return piece if type(piece) is bytes else exact(piece)
+
+
+_EXACT_BODY = frozenset((str, bytes))
 
 
 def _dumping(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:

@@ -39,7 +39,16 @@ def test_every_test_ends_as_without(prepared: Prepared, is_rewritten: bool) -> N
 
 
 def test_nothing_is_reported_where_the_use_is_allowed(prepared: Prepared) -> None:
-    """The safe twin: used for what it was collected for, the same data in the same places is no violation."""
+    """The safe twin: used for what it was collected for, the same data in the same places is seen, and no violation."""
     ran = prepared.labelled(use="security.mfa")
     assert not differing(prepared.native(), ran), ran.output
-    assert ran.found == {"violations": 0, "fields": [], "columns": [], "internal errors": []}
+    assert (ran.found["violations"], ran.found["internal errors"]) == (0, [])
+    assert ran.found["allowed"] > 0
+    assert {kind for kind in ("fields", "columns") if ran.found[kind]} >= prepared.suite.reached
+
+
+def test_nothing_is_seen_where_nothing_is_labelled(prepared: Prepared) -> None:
+    """With the library installed and no field or column labelled, tests end as before and no sink is reached."""
+    ran = prepared.installed()
+    assert not differing(prepared.native(), ran), ran.output
+    assert ran.found == {"violations": 0, "allowed": 0, "fields": [], "columns": [], "internal errors": []}

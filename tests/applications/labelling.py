@@ -1,8 +1,9 @@
 """A pytest plugin that labels everything in a suite that is not ours: each field of each request, each column.
 
 It runs in the environment of that suite, in mode `report`, with every integration whose library is there. `LABELLING`
-says what differs from run to run, as JSON: `packages` to rewrite; `sinks`, functions that become sinks, and `use`, the
-purpose of these and of the zone that each test runs in; `found`, the file for what was seen.
+says what differs from run to run, as JSON: whether anything is `labelled`; `packages` to rewrite; `sources`, functions
+of which each answer is a field; `sinks`, functions that become sinks, and `use`, the purpose of these and of the zone
+that each test runs in; `found`, the file for what was seen.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ FIELDS, COLUMNS = "security.mfa", "security"
 
 _settings: dict[str, Any] = json.loads(os.environ["LABELLING"])
 _found: dict[str, set[str]] = {"fields": set(), "columns": set(), "internal errors": set()}
-_violations = 0
+_flows = dict.fromkeys(Outcome, 0)
 
 
 class EveryColumn(Catalog):
@@ -45,11 +46,10 @@ class EveryColumn(Catalog):
 
 
 def _note(flow: Flow) -> None:
-    global _violations  # noqa: PLW0603  # One count for the run.
-    if flow.outcome is Outcome.VIOLATION:
-        _violations += 1
-        for one in flow.labels:
-            _found["columns" if COLUMNS in one.purposes else "fields"].add(one.source or "")
+    if flow.labels or flow.outcome is Outcome.VIOLATION:
+        _flows[flow.outcome] += 1
+    for one in flow.labels:
+        _found["columns" if COLUMNS in one.purposes else "fields"].add(one.source or "")
 
 
 class _Errors(logging.Handler):
@@ -59,15 +59,15 @@ class _Errors(logging.Handler):
             _found["internal errors"].add(record.getMessage())
 
 
-def _declare_sink(where: str) -> None:
-    """Make a sink of a function, as soon as the suite imports its module: some need settings for that."""
+def _declare(where: str, decorate: Callable[[Any], Any]) -> None:
+    """Decorate a function as soon as the suite imports its module: some need settings for that."""
     module, _, name = where.partition(":")
 
     def put(owner: Any) -> None:
         *path, last = name.split(".")
         for step in path:
             owner = getattr(owner, step)
-        setattr(owner, last, taint.sink(purpose=_settings["use"], name=where)(getattr(owner, last)))
+        setattr(owner, last, decorate(getattr(owner, last)))
 
     wrapt.register_post_import_hook(put, module)
 
@@ -82,13 +82,18 @@ def pytest_runtest_call() -> Generator[None, None, None]:
 def pytest_unconfigure() -> None:
     """Write down what was seen."""
     seen = {kind: sorted(found) for kind, found in _found.items()}
-    Path(_settings["found"]).write_text(json.dumps({"violations": _violations, **seen}), encoding="utf-8")
+    flows = {"violations": _flows[Outcome.VIOLATION], "allowed": _flows[Outcome.ALLOWED]}
+    Path(_settings["found"]).write_text(json.dumps({**flows, **seen}), encoding="utf-8")
 
 
 logging.getLogger("taint").addHandler(_Errors())
 listen(_note)
-taint.configure(mode="report", policy={"collected": {"*": {"*": {"purpose": FIELDS}}}}, known_values=True)
-catalog.__class__ = EveryColumn
+_collected = {"*": {"*": {"purpose": FIELDS}}} if _settings["labelled"] else {}
+taint.configure(mode="report", policy={"collected": _collected}, known_values=True)
+if _settings["labelled"]:
+    catalog.__class__ = EveryColumn
 taint.install(packages=_settings["packages"])
-for _sink in _settings["sinks"]:
-    _declare_sink(_sink)
+for _where in _settings["sources"] if _settings["labelled"] else ():
+    _declare(_where, taint.source(purpose=FIELDS, name=_where))
+for _where in _settings["sinks"]:
+    _declare(_where, taint.sink(purpose=_settings["use"], name=_where))

@@ -65,6 +65,10 @@ class Prepared:
             self._native.append(self._run("native", ()))
         return self._native[0]
 
+    def installed(self) -> Ran:
+        """Run it with the library and its sinks, and nothing labelled."""
+        return self._with_library((), "advertising.audiences", is_labelled=False)
+
     def labelled(self, packages: Iterable[str] = (), *, use: str = "advertising.audiences") -> Ran:
         """Run it with every field and column labelled, as collected for `security.mfa` and `security`.
 
@@ -72,7 +76,17 @@ class Prepared:
             packages: To rewrite on import.
             use: What the sinks and the tests use data for.
         """
-        settings = {"packages": list(packages), "sinks": self.suite.sinks, "use": use, "found": str(self._found)}
+        return self._with_library(packages, use, is_labelled=True)
+
+    def _with_library(self, packages: Iterable[str], use: str, *, is_labelled: bool) -> Ran:
+        settings = {
+            "labelled": is_labelled,
+            "packages": list(packages),
+            "sources": self.suite.sources,
+            "sinks": self.suite.sinks,
+            "use": use,
+            "found": str(self._found),
+        }
         return self._run("labelled", ("-p", "labelling"), LABELLING=json.dumps(settings))
 
     @property
@@ -83,15 +97,17 @@ class Prepared:
         path = self.work / name  # With what this run may import, and nothing else of the checkout.
         if not path.exists():
             path.mkdir()
-            (path / "outcomes.py").symlink_to(CHECKOUT / "tests" / "applications" / "outcomes.py")
+            for plugin in ("outcomes", *self.suite.plugins):
+                (path / f"{plugin}.py").symlink_to(CHECKOUT / "tests" / "applications" / f"{plugin}.py")
             if plugins:
                 (path / "labelling.py").symlink_to(CHECKOUT / "tests" / "applications" / "labelling.py")
                 (path / "taint").symlink_to(CHECKOUT / "taint")
         outcomes = self.work / "outcomes.json"
         for file in (outcomes, self._found):
             file.unlink(missing_ok=True)
+        own = [option for plugin in self.suite.plugins for option in ("-p", plugin)]
         output = _call(
-            [self.python, "-m", "pytest", "-q", "-p", "outcomes", *plugins, *self.suite.arguments],
+            [self.python, "-m", "pytest", "-q", "-p", "outcomes", *plugins, *own, *self.suite.arguments],
             cwd=self.folder,
             env=_environment(PYTHONPATH=str(path), OUTCOMES=str(outcomes), **self.suite.settings, **environment),
         )[1]

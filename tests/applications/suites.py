@@ -25,6 +25,8 @@ class Suite:
         folder: Where in the source pytest is run.
         arguments: What pytest is told.
         settings: Django's.
+        sources: Functions of which each answer is labelled as a field, where no request brings any.
+        plugins: Further plugins of ours that its tests need.
     """
 
     sdist: str
@@ -36,6 +38,8 @@ class Suite:
     folder: str = ""
     arguments: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -128,5 +132,26 @@ SUITES = (
         ("allauth.account.adapter:DefaultAccountAdapter.send_mail", "django.http.response:HttpResponse.__init__"),
         _FIELDS | _COLUMNS,
         arguments=("--ds", "tests.projects.regular.settings", "tests/apps/account"),
+    ),
+    Suite(
+        "Django==5.2.19",
+        ("Django==5.2.19", "jinja2", _PYTEST),
+        ("django.forms",),
+        ("django.forms.forms:BaseForm.add_error",),
+        _FIELDS | _COLUMNS,
+        name="forms_tests",
+        folder="tests",
+        arguments=("-o", "python_files=test*.py", "forms_tests"),
+        settings={"DJANGO_SETTINGS_MODULE": "test_sqlite", "DJANGO_SUITE": "forms_tests"},
+        sources=("django.forms.widgets:Widget.value_from_datadict",),
+        plugins=("django_suite",),
+    ),
+    Suite(
+        "httpie==3.2.4",
+        ("httpie==3.2.4", "pytest-httpbin", "pytest-mock", "responses", _OLD_PYTEST),
+        ("httpie", "httpbin"),
+        (_ANSWER,),
+        _FIELDS,
+        arguments=("tests/test_json.py", "tests/test_stream.py"),  # Others ask hosts of the Internet.
     ),
 )

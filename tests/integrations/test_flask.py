@@ -14,7 +14,7 @@ import pytest
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 from opentelemetry import trace
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 import taint
 from taint import Collected
@@ -410,3 +410,25 @@ def test_a_body_is_labelled_whatever_says_that_it_is_there(length: dict[str, Any
 
     assert taint.labels_of(seen(lambda r: r.json["phone"], ask))
     assert seen(lambda r: type(r._get_current_object()), get("/enrol")) is flask.Request  # type: ignore[attr-defined]  # Of LocalProxy.
+
+
+@pytest.mark.parametrize("is_labelled", [True, False])
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_server_is_given_exact_bytes(is_labelled: bool, is_stream: bool) -> None:
+    """Bodies, streamed or not, reach a server that takes nothing but `bytes`, labelled or not, and are closed once."""
+    install({"name": OPS} if is_labelled else None)
+    app = flask.Flask("shop")
+    closed: list[bool] = []
+
+    @app.get("/")
+    def view() -> flask.Response:
+        name = flask.request.args["name"]
+        assert bool(taint.labels_of(name)) is is_labelled
+        response = flask.Response(iter([name, "!"]) if is_stream else name + "!")
+        response.call_on_close(lambda: closed.append(True))
+        return response
+
+    out, errors = io.BytesIO(), io.StringIO()
+    environ = EnvironBuilder(query_string={"name": "Ann"}).get_environ()
+    SimpleHandler(io.BytesIO(), out, errors, environ).run(app)
+    assert (out.getvalue().partition(b"\r\n\r\n")[2], errors.getvalue(), closed) == (b"Ann!", "", [True])
