@@ -30,10 +30,10 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from taint.carriers.containers import is_atomic
+from taint.carriers.containers import is_atomic, map_leaves
 from taint.carriers.proxy import TaintedProxy, bare, is_carrier
 from taint.carriers.text import TaintedStr
-from taint.carriers.values import apply_labels, carriers_in, labels_of, map_leaves
+from taint.carriers.values import apply_labels, carriers_in, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived
 from taint.labels import Labels

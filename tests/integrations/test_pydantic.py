@@ -218,7 +218,7 @@ def test_numbers_and_dates_are_dumped(value: Any, documents: bool) -> None:
 def test_warnings_are_the_programs(phone: str) -> None:
     """What a program put into a field against its type is warned of as without the library, and only once."""
     for age in ("old", taint.label(41, purpose="security.mfa")):
-        user = User(phone=phone)
+        user = User(phoneNumber=phone)
         user.age = age  # type: ignore[assignment]  # What is warned of.
         user.name = 3  # type: ignore[assignment]  # As above.
         with pytest.warns(UserWarning, match="Expected `str`") as seen:
