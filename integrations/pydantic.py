@@ -5,15 +5,16 @@ Source: a field annotated with `taint.Collected`, which needs no integration. Si
 Covered: `Model(...)`, `model_validate`, `TypeAdapter.validate_python`: a labelled value that pydantic
 copies, converts or refuses in a carrier (every `str` field makes an exact `str`) is labelled again on the
 field it went to, through nested models, lists, dicts and aliases; where it cannot be told which, on all
-that was made of it. `model_dump`, `model_copy` and nested models keep labels by themselves. With
+that was made of it. `model_dump`, `model_copy` and nested models keep labels by themselves; what pydantic refuses to
+write, or warns of, because it is a carrier (numbers and dates) is written as the plain value: a dump that fails or
+warns is done once more. With
 `PydanticIntegration(documents=True)`, `model_dump_json`, `TypeAdapter.dump_json`, `model_validate_json`
 and `TypeAdapter.validate_json` keep which part of the JSON document is labelled; field serialisers run
 a second time then, where there are labels.
 
 Not covered: a field that a model validator makes of others; `model_dump(mode="json")`, which writes
 exact texts; assignments, which pydantic takes as they are, unless they are validated; `RootModel` and
-pydantic's dataclasses made by their constructors; labelled numbers and dates that are assigned to a
-field without `Collected`, which pydantic refuses to serialise.
+pydantic's dataclasses made by their constructors; `pydantic_core.to_json` of labelled numbers and dates.
 
     import taint
     taint.install(integrations=["pydantic"])
@@ -25,14 +26,15 @@ field without `Collected`, which pydantic refuses to serialise.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from taint.carriers.containers import is_atomic
-from taint.carriers.proxy import bare, is_carrier
+from taint.carriers.containers import is_atomic, map_leaves
+from taint.carriers.proxy import TaintedProxy, bare, is_carrier
 from taint.carriers.text import TaintedStr
-from taint.carriers.values import apply_labels, labels_of
+from taint.carriers.values import apply_labels, carriers_in, labels_of
 from taint.integrations.base import Integration
 from taint.integrations.calls import derived
 from taint.labels import Labels
@@ -69,13 +71,22 @@ class PydanticIntegration(Integration):
                 Patch(model, "__init__", _init),
                 Patch(model, "model_validate", Standing(_validate, _validating)),
                 Patch(adapter, "validate_python", Standing(_validate, _validating_fields)),
+                Patch(model, "model_dump", Standing(_dump_model, _dumping)),
+                Patch(adapter, "dump_python", Standing(_dump_value, _dumping)),
             )
         )
-        if self.documents:
+        if not self.documents:
             self._wrap(
                 (
-                    Patch(model, "model_dump_json", _dump_model),
-                    Patch(adapter, "dump_json", _dump_value),
+                    Patch(model, "model_dump_json", Standing(_dump_model, _dumping)),
+                    Patch(adapter, "dump_json", Standing(_dump_value, _dumping)),
+                )
+            )
+        else:
+            self._wrap(
+                (
+                    Patch(model, "model_dump_json", _document_of_model),
+                    Patch(adapter, "dump_json", _document_of_value),
                     Patch(model, "model_validate_json", _validate_json),
                     Patch(adapter, "validate_json", _validate_json),
                 )
@@ -119,8 +130,8 @@ def _validate(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...]
     value = wrapped(made.value, *args[1:], **kwargs)
     if value is made.value:  # Nothing was asked of it: `Any`.
         return args[0]
-    labels = made.labels or (labels_of(args[0]) if kwargs.get("from_attributes") else made.labels)
-    return _relabelled(value, args[0]) if labels else value
+    # What has labels in attributes is read by pydantic where the call or the model's configuration says so.
+    return _relabelled(value, args[0]) if made.labels or labels_of(args[0]) else value
 
 
 def _relabelled(value: Any, given: Any) -> Any:
@@ -207,18 +218,64 @@ def _has_paths(fields: Iterable[Any]) -> bool:
     return not all(isinstance(choice, str) for choice in choices)
 
 
+def _dumping(native: Callable[..., Any], concerned: Callable[..., Any]) -> Callable[..., Any]:
+    from pydantic_core import PydanticSerializationError
+
+    def dump(*args: Any, **kwargs: Any) -> Any:
+        is_warning = kwargs.get("warnings", True) in (True, "warn")
+        try:
+            return native(*args, **(kwargs | {"warnings": "error"} if is_warning else kwargs))
+        except PydanticSerializationError:  # Of a carrier, or one that the program is to have, as a warning or raised.
+            return concerned(*args, **kwargs)
+
+    return dump
+
+
 def _dump_model(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    document = wrapped(*args, **kwargs)
+    def dump(value: Any, **options: Any) -> Any:
+        return wrapped.__func__(value, *args, **options)  # type: ignore[attr-defined]  # A method.
+
+    return _dumped(dump, instance, kwargs)
+
+
+def _dump_value(wrapped: Callable[..., Any], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _dumped(wrapped, args[0], kwargs) if args else wrapped(**kwargs)
+
+
+def _dumped(dump: Callable[..., Any], value: Any, kwargs: dict[str, Any]) -> Any:
+    """Dump what pydantic refused: it takes numbers and dates of the exact type only."""
+    twin = _twin(value)
+    if twin is value:
+        return dump(value, **kwargs)
+    dumped = dump(twin, **kwargs)  # With each warning that the program is to have.
+    if isinstance(dumped, str | bytes) or kwargs.get("mode", "python") != "python":
+        return dumped
+    return dump(value, **(kwargs | {"warnings": False}))
+
+
+def _twin(value: Any) -> Any:
+    """Give a copy without carriers; the value itself where none of it is one that pydantic refuses."""
+    if not any(type(carrier) is TaintedProxy for _, carrier in carriers_in(value)):
+        return value
+    return map_leaves(copy.deepcopy(value), bare, objects=True)  # Others hold the value.
+
+
+def _document_of_model(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     if not labels_of(instance):
-        return document
+        return wrapped(*args, **kwargs)
+    document = _dump_model(wrapped, instance, args, kwargs)
     shape = {name: value for name, value in kwargs.items() if name not in ("indent", "ensure_ascii")}
     return labelled_json(document, detached(instance.model_dump(*args, **shape)))
 
 
-def _dump_value(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    document = wrapped(*args, **kwargs)
+def _document_of_value(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     if not args or not labels_of(args[0]):
-        return document
+        return wrapped(*args, **kwargs)
+    document = _dump_value(wrapped, instance, args, kwargs)
     shape = {name: value for name, value in kwargs.items() if name not in ("indent", "ensure_ascii")}
     return labelled_json(document, detached(instance.dump_python(*args, **shape)))
 

@@ -256,7 +256,12 @@ def default_of(key: str) -> Callable[[Any], str | None]:
     """Give the default of a companion column: the labels of the value in the same row."""
 
     def labels_beside(context: Any) -> str | None:
-        value = context.get_current_parameters().get(key)
+        # Of the rows of one VALUES each has its names; SQLAlchemy takes them apart by keys that are text only, which
+        # those of a mapped class are not.
+        given = context.get_current_parameters(isolate_multiinsert_groups=False)
+        column = context.current_column
+        row = column.index + 1 if getattr(column, "_is_multiparam_column", False) else 0
+        value = given[key] if key in given else given.get(f"{key}_m{row}")
         return sealed(labels_of(value), value)
 
     return labels_beside

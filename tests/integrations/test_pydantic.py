@@ -7,6 +7,7 @@ import uuid
 from typing import Annotated, Any
 
 import pydantic
+import pydantic_core
 import pytest
 
 import taint
@@ -93,7 +94,7 @@ def test_validation(way: str, given: dict[str, Any], expected: dict[str, Any]) -
 
     before = leaves(given)
     user = make(given)
-    assert leaves(user.model_dump(warnings=False)) == expected
+    assert leaves(user.model_dump()) == expected
     assert leaves(given) == before
     taint.uninstall()
     native = User(**taint.plain(_copied(given)))
@@ -129,6 +130,8 @@ def test_attributes() -> None:
         name: str
 
     assert leaves(FromRow.model_validate(Row(), from_attributes=True).model_dump()) == {".phone": ["+1415"]}
+    assert leaves(FromRow.model_validate(Row()).model_dump()) == {".phone": ["+1415"]}
+    assert leaves(pydantic.TypeAdapter(list[FromRow]).validate_python([Row()])[0].model_dump()) == {".phone": ["+1415"]}
 
 
 def test_alias_path() -> None:
@@ -197,6 +200,44 @@ def test_documents_are_on_request() -> None:
     taint.install(integrations=[PydanticIntegration()])
     assert marked(User(phoneNumber=secret("+1415")).model_dump_json()) == []
     assert leaves(User(phoneNumber=secret("+1415")).model_dump()) == {".phone": ["+1415"]}
+
+
+@pytest.mark.parametrize("documents", [True, False])
+@pytest.mark.parametrize("value", [secret, lambda plain: plain], ids=["labelled", "unlabelled"])
+def test_numbers_and_dates_are_dumped(value: Any, documents: bool) -> None:
+    """A model that holds labelled numbers and dates is dumped as the native one is, without a warning."""
+    taint.uninstall()
+    given = {"born": "1980-02-29", "age": "41", "key": str(uuid.UUID(int=7)), "anything": {"a": [3]}}
+    native = User(**given)  # type: ignore[arg-type]  # As a form gives them.
+    adapter = pydantic.TypeAdapter(list[User])
+    expected = native.model_dump(), native.model_dump(mode="json"), native.model_dump_json()
+    written = adapter.dump_json([native])
+    taint.install(integrations=[PydanticIntegration(documents=documents)])
+    labelled = given | {name: value(given[name]) for name in ("born", "age", "key")}
+    user = User(**(labelled | {"anything": {"a": [value(3)]}}))
+    assert (user.model_dump(), user.model_dump(mode="json"), user.model_dump_json()) == expected
+    assert adapter.dump_json([user]) == written
+    found = {".age": [41], ".anything.a[0]": [3], ".born": [dt.date(1980, 2, 29)], ".key": [uuid.UUID(int=7)]}
+    is_labelled = value is secret
+    assert leaves(user.model_dump()) == (found if is_labelled else {})
+    assert leaves(adapter.dump_python([user])[0]) == (found if is_labelled else {})
+    assert type(user.age) is (taint.TaintedProxy if is_labelled else int)
+
+
+@pytest.mark.parametrize("phone", [secret("+1415"), "+1415"], ids=["labelled", "unlabelled"])
+def test_warnings_are_the_programs(phone: str) -> None:
+    """What a program put into a field against its type is warned of as without the library, and only once."""
+    for age in ("old", taint.label(41, purpose="security.mfa")):
+        user = User(phoneNumber=phone)
+        user.age = age  # type: ignore[assignment]  # What is warned of.
+        user.name = 3  # type: ignore[assignment]  # As above.
+        with pytest.warns(UserWarning, match="Expected `str`") as seen:
+            user.model_dump()
+        assert len(seen) == 1
+        assert "TaintedProxy" not in str(seen[0].message)
+        with pytest.raises(pydantic_core.PydanticSerializationError):
+            user.model_dump(warnings="error")
+        assert user.model_dump(warnings=False)["name"] == 3
 
 
 def test_pydantic_dataclass() -> None:

@@ -123,6 +123,10 @@ INSERTS: dict[str, Callable[[Session], object]] = {
     "core executemany": lambda session: session.execute(contacts.insert(), rows()),
     "core one by one": lambda session: [session.execute(contacts.insert().values(row)) for row in rows()],
     "core many values": lambda session: session.execute(contacts.insert().values(rows())),
+    "orm many values": lambda session: session.execute(sa.insert(Contact).values(rows())),
+    "orm many values, other order": lambda session: session.execute(
+        sa.insert(Contact).values([dict(reversed(row.items())) for row in rows()])
+    ),
     "returning": lambda session: session.execute(sa.insert(Contact).returning(Contact.id), rows()).all(),
     "bulk_insert_mappings": lambda session: session.bulk_insert_mappings(sa.inspect(Contact), rows()),
     "upsert that inserts": lambda session: _upsert(session, lambda excluded: {"value": excluded.value}),
