@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, closing, nullcontext
 from typing import Any
 
 from taint.carriers.operations import coverage_of
 from taint.carriers.proxy import carry, exact
 from taint.carriers.values import apply_labels, labels_of
 from taint.envelopes.asgi import is_answering, kept_body, labelled_body, labels_of_fields
+from taint.envelopes.carrying import claimed
 from taint.envelopes.http import HEADER, add_to_request, is_own, read_response
 from taint.flows.uploads import labelled_file
 from taint.integrations.outgoing import Message, add_sender
-from taint.labels import Labels
+from taint.labels import NO_LABELS, Labels
 from taint.losses import count_loss
+from taint.modes import is_off
 from taint.propagation.json_tree import label_json_values, labelled_json
 from taint.propagation.pairing import detached
 from taint.propagation.patches import Patch, Standing
@@ -121,6 +124,31 @@ def _decoded(text: str, content: bytes, encoding: str | None) -> str:
     return labelled if labelled == text else carry(text, labels_of(content))
 
 
+def _labels_of_pieces(response: Any) -> Labels:
+    """Give what each piece of an answer is labelled with that is not read as a whole: its envelope is of the whole."""
+    envelope = response.headers.get(HEADER)
+    if envelope is None or is_off() or not is_own(str(response.url)):
+        return NO_LABELS
+    return claimed(envelope)
+
+
+def _labelled_pieces(pieces: Any, labels: Labels) -> Any:
+    if not labels:
+        return pieces
+
+    def label() -> Iterator[Any]:
+        with closing(pieces) if hasattr(pieces, "close") else nullcontext():
+            for piece in pieces:
+                yield apply_labels(piece, labels)
+
+    async def label_async() -> AsyncIterator[Any]:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield apply_labels(piece, labels)
+
+    return label_async() if hasattr(pieces, "__aiter__") else label()
+
+
 def httpx_patches() -> Iterator[Patch]:
     """Give what to wrap so that responses of our own hosts are labelled: a response has no event for its body."""
     import httpx
@@ -142,6 +170,19 @@ def httpx_patches() -> Iterator[Patch]:
     def text(wrapped: Callable[..., str], response: Any, _args: Any, _kwargs: Any) -> str:
         return _decoded(wrapped(), response.content, response.encoding)
 
+    def pieces(wrapped: Callable[..., Any], response: Any, args: Any, kwargs: Any) -> Any:
+        found = wrapped(*args, **kwargs)
+        if HEADER not in response.headers:
+            return found
+        if not hasattr(response, "_content"):
+            return _labelled_pieces(found, _labels_of_pieces(response))
+        # It was read, and is labelled where it is; C code decodes it.
+        is_text = wrapped.__name__ not in ("iter_bytes", "aiter_bytes")
+        return _labelled_pieces(found, labels_of(response._content)) if is_text else found
+
+    for name in ("iter_bytes", "iter_text", "iter_lines"):
+        yield Patch(httpx.Response, name, pieces)
+        yield Patch(httpx.Response, f"a{name}", pieces)
     yield Patch(httpx.Response, "read", read)
     yield Patch(httpx.Response, "aread", aread)
     yield Patch(httpx.Response, "text", text)
@@ -159,6 +200,10 @@ def requests_patches() -> Iterator[Patch]:
     def text(wrapped: Callable[..., str], response: Any, _args: Any, _kwargs: Any) -> str:
         return _decoded(wrapped(), response.content or b"", response.encoding)
 
+    def pieces(wrapped: Callable[..., Any], response: Any, args: Any, kwargs: Any) -> Any:
+        return _labelled_pieces(wrapped(*args, **kwargs), _labels_of_pieces(response))
+
+    yield Patch(requests.Response, "iter_content", pieces)  # And `iter_lines`.
     yield Patch(requests.Response, "content", content)
     yield Patch(requests.Response, "text", text)
 

@@ -246,12 +246,58 @@ def test_body_that_is_made_as_it_is_sent(service: Service, url: str) -> None:
     assert taint.losses.counts()["http request sent in pieces"] == 1
 
 
-def test_streamed_answer(service: Service, url: str) -> None:
-    """An answer that is read in pieces is plain; read as a whole it is labelled."""
-    with httpx.Client() as client, client.stream("POST", url, json={"phone": phone()}) as response:
-        assert not taint.labels_of(list(response.iter_bytes()))
-    with httpx.Client() as client, client.stream("POST", url, json={"phone": phone()}) as response:
+def httpx_pieces(url: str, name: str, **body: Any) -> list[Any]:
+    """Read an answer in pieces with httpx."""
+    with httpx.Client() as client, client.stream("POST", url, **body) as response:
+        return list(getattr(response, name)())
+
+
+def async_httpx_pieces(url: str, name: str, **body: Any) -> list[Any]:
+    """Read an answer in pieces with httpx, asynchronously."""
+
+    async def ask() -> list[Any]:
+        async with httpx.AsyncClient() as client, client.stream("POST", url, **body) as response:
+            return [piece async for piece in getattr(response, f"a{name}")()]
+
+    return asyncio.run(ask())
+
+
+def requests_pieces(url: str, name: str, **body: Any) -> list[Any]:
+    """Read an answer in pieces with requests."""
+    with requests.post(url, stream=True, timeout=20, **body) as response:
+        return list(getattr(response, name)())
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        *((httpx_pieces, name) for name in ("iter_bytes", "iter_text", "iter_lines")),
+        *((async_httpx_pieces, name) for name in ("iter_bytes", "iter_text", "iter_lines")),
+        *((requests_pieces, name) for name in ("iter_content", "iter_lines")),
+    ],
+)
+def test_answer_that_is_read_in_pieces(service: Service, url: str, read: Callable[..., list[Any]], name: str) -> None:
+    """Each piece has the purposes that the envelope names; of an answer without labels, or a foreign host's, none."""
+    pieces = read(url, name, json={"phone": phone()})
+    assert all(taint.labels_of(piece).purposes == {"security.mfa"} for piece in pieces)
+    assert "".join(piece if isinstance(piece, str) else piece.decode() for piece in pieces) == json.dumps(
+        {"phone": PHONE}, separators=(",", ":") if read is not requests_pieces else None
+    )
+    assert not taint.labels_of(read(url, name, json={"phone": PHONE}))
+    service.answer_headers = [(HEADER.lower().encode(), (service.envelopes[0] or "").encode())]
+    assert not taint.labels_of(read(url.replace("127.0.0.1", "localhost"), name, json={"phone": PHONE}))
+
+
+def test_answer_that_is_read_twice(url: str) -> None:
+    """An answer that was read as a whole is labelled exactly, also where it is then taken in pieces."""
+    with httpx.Client() as client, client.stream("POST", url, json={"a": "x", "phone": phone()}) as response:
         assert taint.labels_of(response.read())
+        assert [taint.ranges_of(piece) for piece in response.iter_bytes()] == [taint.ranges_of(response.content)]
+        assert taint.labels_of(list(response.iter_text()))
+    with requests.post(url, stream=True, timeout=20, json={"a": "x", "phone": phone()}) as streamed:
+        loaded = streamed.json()
+    assert taint.labels_of(loaded["phone"])
+    assert not taint.labels_of(loaded["a"])
 
 
 def test_numbers_and_keys(service: Service, url: str) -> None:
