@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import wrapt
 
 from taint.errors import IntegrationError
+from taint.guard import shown
 from taint.integrations.base import Integration
 
 __all__ = ["ENTRY_POINTS", "INTEGRATIONS", "install_integrations", "integration_names", "uninstall_integrations"]
@@ -91,8 +92,9 @@ def install_integrations(wanted: Iterable[str | Integration] | None = None) -> N
             supported. None of them is installed then that was not before.
     """
     if isinstance(wanted, str):
+        said = shown(wanted)
         raise IntegrationError(
-            f"integrations is one text: {wanted!r}. It is a list of names. Write integrations=[{wanted!r}]."
+            f"integrations is one text: {said!r}. It is a list of names. Write integrations=[{said!r}]."
         )
     with _lock:
         begun = len(_installed)
@@ -175,4 +177,4 @@ def _load(name: str) -> type[Integration]:
     names = integration_names()
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else "Correct the name."
-    raise IntegrationError(f"no such integration: {name!r}. There are {', '.join(map(repr, names))}. {hint}")
+    raise IntegrationError(f"no such integration: {shown(name)!r}. There are {', '.join(map(repr, names))}. {hint}")

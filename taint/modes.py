@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from taint.errors import ConfigurationError
+from taint.guard import shown
 
 __all__ = ["Mode", "ModeState", "current_mode", "is_off", "mode_state", "restore_mode", "set_mode", "set_policy_mode"]
 
@@ -44,7 +45,9 @@ class Mode(StrEnum):
             near = difflib.get_close_matches(str(name).lower(), [mode.value for mode in cls], n=1)
             hint = f"Did you mean {str(near[0])!r}?" if near else "Use 'report' to begin with."
             modes = ", ".join(repr(mode.value) for mode in cls)
-            msg = f"{setting} is not a mode: {name!r}. The modes are {modes}. {hint}"
+            given: object = name
+            said = shown(given) if isinstance(given, str) else given
+            msg = f"{setting} is not a mode: {said!r}. The modes are {modes}. {hint}"
             raise ConfigurationError(msg) from None
 
 

@@ -129,6 +129,28 @@ def test_failed_configuration_changes_nothing() -> None:
     assert taint.sink(purpose="advertising")(lambda x: x)(taint.label("x", purpose="security")) == "x"
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda text: taint.configure(mode=text),
+        lambda text: taint.zone("advertising", mode=text),
+        lambda text: taint.install(packages=[text]),
+        lambda text: taint.install(packages=text),
+        lambda text: taint.install(integrations=[text]),
+        lambda text: taint.install(integrations=text),
+    ],
+)
+def test_data_in_the_place_of_a_setting(ask: Callable[[str], object]) -> None:
+    """What is labelled is not shown where a setting of another name was expected; a name with a mistake in it is."""
+    with pytest.raises((taint.ConfigurationError, taint.IntegrationError)) as shown:
+        ask("not a name")
+    with pytest.raises((taint.ConfigurationError, taint.IntegrationError)) as hidden:
+        ask(taint.label("+14155550100", purpose="security"))
+    assert "'not a name'" in str(shown.value)
+    assert "1415" not in str(hidden.value)
+    assert "(labelled text)" in str(hidden.value)
+
+
 @pytest.mark.parametrize("mode", ["block", "report", "off"])
 def test_mode_comes_from_the_environment(mode: str) -> None:
     """TAINT_MODE is the mode of a process that does not configure another."""

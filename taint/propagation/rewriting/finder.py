@@ -18,6 +18,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from taint.errors import ConfigurationError
+from taint.guard import shown
 from taint.propagation.rewriting.loader import DelegatingLoader, SourceLoader
 
 __all__ = ["RewritingStatus", "remove_rewriting", "rewrite_packages", "rewriting_status"]
@@ -132,14 +133,15 @@ def rewrite_packages(packages: Iterable[str]) -> None:
         ConfigurationError: This is no list of dotted names.
     """
     if isinstance(packages, str):
-        raise ConfigurationError(
-            f"packages is one text: {packages!r}. It is a list of names. Write packages=[{packages!r}]."
-        )
+        text = shown(packages)
+        raise ConfigurationError(f"packages is one text: {text!r}. It is a list of names. Write packages=[{text!r}].")
     wanted = list(packages)
     for name in wanted:
         if not all(part.isidentifier() for part in str(name).split(".")):
+            given: object = name
+            said = shown(given) if isinstance(given, str) else given
             raise ConfigurationError(
-                f"packages holds what is no name of a package: {name!r}. Names are those that `import` takes. "
+                f"packages holds what is no name of a package: {said!r}. Names are those that `import` takes. "
                 "Write a name such as 'shop' or 'shop.orders'."
             )
     with _lock:
@@ -155,11 +157,11 @@ def rewrite_packages(packages: Iterable[str]) -> None:
         for name in early:
             _left[name] = "it was imported before install()"
     if early:
-        shown = ", ".join(map(repr, early[:5])) + (f" and {len(early) - 5} more" if len(early) > 5 else "")  # noqa: PLR2004
+        first = ", ".join(map(repr, early[:5])) + (f" and {len(early) - 5} more" if len(early) > 5 else "")  # noqa: PLR2004
         _logger.warning(
             "imported before taint.install(packages=...), so not rewritten: %s. Labels can be lost in what they "
             "format and join. Call install() before they are imported.",
-            shown,
+            first,
         )
 
 
